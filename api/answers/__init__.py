@@ -1,0 +1,1 @@
+"""Answers to questions about a run, as plain values: what commands print, and routes will return."""

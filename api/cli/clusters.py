@@ -1,0 +1,218 @@
+"""`ringfence clusters` and `ringfence cluster`: the ranked queue, and one cluster in words."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from api.cli._options import HomeOption, JsonOption, RunOption, examples
+from api.output import Column, Output, Table, moment, number, printable, signed
+from graph.home import Home
+
+if TYPE_CHECKING:
+    from api.answers.clusters import OpenedCluster, Ranking
+    from api.answers.reading import Row
+
+ORDER = 40
+group = typer.Typer()
+
+LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many to show.")]
+
+
+@group.command(
+    epilog=examples(
+        "ringfence clusters", "ringfence clusters --min-risk 90 --limit 50", "ringfence clusters --json"
+    )
+)
+def clusters(
+    home: HomeOption = None,
+    run: RunOption = None,
+    limit: LimitOption = 20,
+    min_risk: Annotated[float, typer.Option(min=0, max=100, help="Only clusters of at least this risk.")] = 0,
+    pattern: Annotated[str | None, typer.Option(help="Only this pattern, as in trial_farm.")] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Rank the clusters of a run by risk."""
+    from api.answers import clusters as answers
+    from api.answers.reading import RunReader
+
+    output = Output(as_json)
+    reader = RunReader.open(Home.resolve(home), run)
+    ranking = answers.ranked(reader, limit, min_risk=min_risk, pattern=pattern)
+    if as_json:
+        output.json({"run": reader.run_id, "total": ranking.total, "clusters": ranking.rows})
+        return 0
+    show_ranking(output, ranking)
+    return 0
+
+
+def show_ranking(output: Output, ranking: Ranking) -> None:
+    """The queue as a table, and how much of it there is."""
+    if not ranking.rows:
+        output.line("No clusters.")
+        return
+    columns = [
+        Column("#", number=True),
+        Column("risk", number=True, style="bold"),
+        Column("cluster", style="cyan"),
+        Column("pattern"),
+        Column("orgs", number=True),
+        Column("new 24h", number=True),
+        Column("cost", number=True),
+        Column("strongest evidence"),
+    ]
+    output.table(Table(columns, [_ranked(row) for row in ranking.rows]))
+    if ranking.total > len(ranking.rows):
+        output.line(f"{len(ranking.rows):,} of {ranking.total:,}; --limit shows more", "dim")
+
+
+def _ranked(row: Row) -> list[str]:
+    return [
+        str(row["rank"]),
+        number(row["risk"], 1),
+        row["cluster_id"],
+        row["pattern"],
+        number(row["size"]),
+        number(row["new_24h"]),
+        number(row["cost"], 2),
+        in_words(row["top_evidence"]),
+    ]
+
+
+def in_words(signals: str) -> str:
+    """`trial_burn;key_resale` as `trial burn, key resale`."""
+    return ", ".join(one.replace("_", " ") for one in signals.split(";") if one)
+
+
+@group.command(epilog=examples("ringfence cluster cl_4t6hq2mzxa", "ringfence cluster cl_4t6hq2mzxa --json"))
+def cluster(
+    cluster_id: Annotated[str, typer.Argument(metavar="ID", help="A cluster id, as 'clusters' shows it.")],
+    home: HomeOption = None,
+    run: RunOption = None,
+    members: Annotated[int, typer.Option(min=1, help="How many members to show.")] = 10,
+    as_json: JsonOption = False,
+) -> int:
+    """Open one cluster: facts, why its score, members, what to do."""
+    from api.answers import clusters as answers
+    from api.answers.reading import RunReader
+
+    output = Output(as_json)
+    reader = RunReader.open(Home.resolve(home), run)
+    found = answers.opened(reader, cluster_id, members=members)
+    if as_json:
+        output.json({"run": reader.run_id, **answers.as_plain(found)})
+        return 0
+    show_cluster(output, found, cluster_id)
+    return 0
+
+
+def show_cluster(output: Output, found: OpenedCluster, asked: str) -> None:
+    """One cluster as a page of text."""
+    row = found.cluster
+    if row["cluster_id"] != asked:
+        output.warn(f"{asked} is now part of {row['cluster_id']}")
+    output.line(row["name"], "bold")
+    output.facts(_header(row))
+    _show_score(output, found)
+    _show_members(output, found)
+    _show_shared(output, found)
+    _show_next(output, found)
+
+
+def _header(row: Row) -> list[tuple[str, str]]:
+    return [
+        ("risk", f"{number(row['risk'], 1)} of 100 ({signed(row['points'])} points)"),
+        ("pattern", row["pattern"].replace("_", " ")),
+        ("organizations", f"{number(row['size'])}, {number(row['new_24h'])} of them new in the last 24 h"),
+        ("active", f"{moment(row['first_at'])} to {moment(row['last_at'])} UTC"),
+        (
+            "cost",
+            f"{number(row['cost'], 2)}, {number(row['cost_24h'], 2)} of it in the last 24 h; "
+            f"credit used {number(row['credit_used'], 2)}",
+        ),
+        ("founder", printable(row["founder"])),
+        ("known since", f"{moment(row['born_at'])} UTC"),
+    ]
+
+
+def _show_score(output: Output, found: OpenedCluster) -> None:
+    output.heading("Why this score")
+    columns = [Column("points", number=True, style="bold"), Column("signal"), Column("fact")]
+    rows = [[signed(each["points"]), each["title"], _fact(each)] for each in found.evidence]
+    if abs(found.base_points) >= 0.05:
+        rows.append([signed(found.base_points), "base", "where every cluster starts"])
+    rows.append([signed(found.cluster["points"]), "total", f"risk {number(found.cluster['risk'], 1)} of 100"])
+    output.table(Table(columns, rows))
+
+
+def _fact(row: Row) -> str:
+    fact = printable(row["fact"]).rstrip(".")
+    if row["baseline"] is None or "baseline" in fact or "usual" in fact:
+        return fact
+    return f"{fact}; usual {row['baseline']:.3g}"
+
+
+def _show_members(output: Output, found: OpenedCluster) -> None:
+    output.heading(f"Members ({len(found.members):,} of {found.cluster['size']:,}, the riskiest first)")
+    columns = [
+        Column("organization", style="cyan"),
+        Column("risk", number=True),
+        Column("first seen"),
+        Column("cost", number=True),
+        Column("strongest evidence"),
+    ]
+    rows = [
+        [
+            printable(each["org_id"]),
+            number(each["member_risk"], 1),
+            moment(each["first_at"])[:16],
+            number(each["cost"], 2),
+            in_words(each["top_evidence"]),
+        ]
+        for each in found.members
+    ]
+    output.table(Table(columns, rows))
+
+
+def _show_shared(output: Output, found: OpenedCluster) -> None:
+    if not found.shared:
+        return
+    output.heading("What they share most")
+    columns = [
+        Column("kind"),
+        Column("members", number=True),
+        Column("all orgs", number=True),
+        Column("identifier"),
+    ]
+    rows = [
+        [
+            each.kind.replace("_", " "),
+            number(each.members),
+            number(each.organizations),
+            printable(each.display),
+        ]
+        for each in found.shared
+    ]
+    output.table(Table(columns, rows))
+
+
+def _show_next(output: Output, found: OpenedCluster) -> None:
+    output.heading("What to do next")
+    cluster_id = found.cluster["cluster_id"]
+    if len(found.members) > 1:
+        first, second = found.strongest_pair or (found.members[0]["org_id"], found.members[1]["org_id"])
+        output.line(f"  ringfence why {quoted(first)} {quoted(second)}")
+    output.line(f"  ringfence export members --cluster {cluster_id} --format csv -o members.csv")
+    output.line(f"  ringfence export graph --cluster {cluster_id} --format graphml -o cluster.graphml")
+    output.paragraph(
+        "Nobody is acted on by a run: 'actionable' stays false until admission is evaluated. When you know the "
+        "truth, say so: ringfence label ORG abusive|legitimate --reason TEXT",
+        indent="  ",
+    )
+
+
+def quoted(text: str) -> str:
+    """An id as a shell needs it."""
+    return shlex.quote(printable(text))

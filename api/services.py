@@ -1,0 +1,136 @@
+"""The composition root of the commands: builds what an operation needs and hands it over.
+
+Everything heavy is imported inside the functions, so that `ringfence --help` stays quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from api.progress import Progress, silent
+from api.settings import load_settings
+from graph.errors import RingfenceError
+from graph.home import Home
+
+if TYPE_CHECKING:
+    from detection.runs import RunFiles
+    from graph.store import GraphStore
+    from ingest.job import IngestReport
+
+
+def detect(
+    home: Home,
+    *,
+    as_of: datetime | None = None,
+    store: str = "sqlite",
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Run detection over the home's facts and return the new run's manifest."""
+    from detection.run import run
+    from graph.facts import FactsReader
+
+    if not FactsReader(home).event_files():
+        raise RingfenceError(
+            f"{home.path} holds no events yet",
+            "Give it some: ringfence ingest FILE, or try: ringfence demo",
+            exit_code=3,
+        )
+    settings = load_settings(home)
+    finished = run(
+        home,
+        settings.detection,
+        as_of=as_of,
+        publisher=_GraphPublisher(home) if store == "sqlite" else None,
+        progress=progress,
+    )
+    return manifest_of(finished.manifest)
+
+
+class _GraphPublisher:
+    """Shows a finished run in the home's graph."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    def publish(self, run: RunFiles, progress: Progress) -> None:
+        """See `detection.run.Publisher`."""
+        from graph.facts import FactsReader
+        from graph.stores.sqlite import SqliteStore
+        from graph.view import RunView
+
+        values = FactsReader(self._home).value_files()
+        view = RunView(run.folder, run.manifest.run_id, run.manifest.as_of, values, progress)
+        SqliteStore(self._home.graph).publish(view, progress)
+
+
+def open_store(home: Home) -> GraphStore:
+    """The home's graph. Raises RingfenceError where none has been published."""
+    from graph.stores.sqlite import SqliteStore
+
+    if not home.graph.exists():
+        raise RingfenceError("no graph has been published yet", "Run 'ringfence run' first.", exit_code=3)
+    return SqliteStore(home.graph)
+
+
+def manifest_of(manifest: Any) -> dict[str, Any]:
+    """A manifest as plain values."""
+    plain: dict[str, Any] = manifest.model_dump(mode="json")
+    return plain
+
+
+def list_runs(home: Home) -> tuple[list[dict[str, Any]], str | None]:
+    """The manifests of the home's runs, the newest first, and the current run's id."""
+    from detection.runs import Runs
+
+    runs = Runs(home)
+    listed = [manifest_of(manifest) for manifest in runs.list()]
+    listed.sort(key=lambda each: (each["as_of"], each["created_at"]), reverse=True)
+    return listed, runs.current()
+
+
+def simulate_campaign(
+    target: Path,
+    organizations: int,
+    seed: int,
+    difficulty: str,
+    progress: Progress = silent,
+    *,
+    abusive_share: float = 0.05,
+    attack_days: int | None = None,
+) -> dict[str, Any]:
+    """Write a campaign to `target` and return what it holds."""
+    from sim.campaigns import Campaign, simulate
+
+    try:
+        campaign = Campaign(
+            organizations=organizations,
+            seed=seed,
+            difficulty=difficulty,  # type: ignore[arg-type]  # checked by Campaign itself
+            abusive_share=abusive_share,
+            attack_days=attack_days,
+        )
+        summary = simulate(campaign, target, progress)
+    except ValueError as error:
+        raise RingfenceError(str(error), "See: ringfence simulate --help", exit_code=2) from error
+    except OSError as error:
+        raise RingfenceError(
+            f"cannot write to {target}: {error.strerror or error}", "Name another folder with -o."
+        ) from error
+    return asdict(summary)
+
+
+def ingest_files(
+    home: Home,
+    paths: Sequence[str],
+    *,
+    source: str | None = None,
+    mapping: Path | None = None,
+    flags: Mapping[str, Mapping[str, Any]] | None = None,
+    progress: Progress = silent,
+) -> IngestReport:
+    """Store the events of files, folders, globs or standard input (`-`)."""
+    raise NotImplementedError

@@ -1,0 +1,70 @@
+"""`python -m bench [names…]`: measure, record, and compare with the last figures and the targets."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Callable
+
+from bench import ingestion, kills, pipelines, quality, running, simulation
+from bench.machine import busy_warning
+from bench.plan import Plan
+from bench.plan import quick as small
+from bench.results import Result, last, record, table
+
+BENCHMARKS: dict[str, Callable[[Plan], Result]] = {
+    "simulation": simulation.run,
+    "ingestion": ingestion.run,
+    "running": running.run,
+    "pipelines": pipelines.run,
+    "quality": quality.run,
+    "kills": kills.run,
+}
+
+
+def main() -> int:
+    """Run the named benchmarks, all by default; 1 when one of them failed (a missed target is no failure)."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"which: {', '.join(BENCHMARKS)}; default all"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny sizes: shows that it works, records nothing"
+    )
+    parser.add_argument("--organizations", type=int, metavar="N", help="the middle size, 100,000 by default")
+    chosen = parser.parse_args()
+    unknown = set(chosen.names) - set(BENCHMARKS)
+    if unknown:
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
+    plan = _plan(chosen.quick, chosen.organizations)
+    warning = busy_warning()
+    if warning:
+        print(f"warning: {warning}", file=sys.stderr)
+    failed = [name for name in chosen.names or BENCHMARKS if not _measure(name, plan)]
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _plan(quick: bool, organizations: int | None) -> Plan:
+    if quick:
+        return small()
+    return Plan() if organizations is None else Plan(middle=organizations)
+
+
+def _measure(name: str, plan: Plan) -> bool:
+    print(f"== {name}", flush=True)
+    before = last(name, quick=plan.quick)
+    try:
+        result = BENCHMARKS[name](plan)
+    except Exception:
+        traceback.print_exc()
+        return False
+    record(result, quick=plan.quick)
+    print(table(result, before), flush=True)
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

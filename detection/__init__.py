@@ -1,0 +1,1 @@
+"""What is computed: links, ties, communities, clusters, signals and scores."""

@@ -1,0 +1,221 @@
+"""One run: facts in, scored clusters with their evidence out, published by one atomic switch."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+
+from detection import results
+from detection.clusters import group, identify
+from detection.communities import Ints, Ties, communities
+from detection.correlate import correlate
+from detection.detector import detectors
+from detection.engines.duckdb import Engine
+from detection.evidence import detect, groups
+from detection.links import Parts, Progress, aggregate
+from detection.runs import TABLES, Manifest, RunFiles, Runs
+from detection.scoring import shipped
+from detection.settings import DetectionSettings
+from graph.errors import RingfenceError
+from graph.facts import EventFile, FactsReader
+from graph.home import Home
+
+LOCK_TIMEOUT_S = 3_600
+LIBRARIES = ("ringfence", "duckdb", "igraph", "numpy", "pyarrow", "scipy")
+
+
+class Publisher(Protocol):
+    """Takes a finished run to where people look at it: the graph store."""
+
+    def publish(self, run: RunFiles, progress: Progress) -> None:
+        """Make the run's view complete before returning; the view before serves until then."""
+
+
+def quiet(stage: str, done: int, total: int | None) -> None:
+    """Show no progress."""
+
+
+@dataclass
+class Clock:
+    """Seconds spent in each named part of a run."""
+
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Time what happens inside."""
+        started = time.perf_counter()
+        yield
+        self.timings[name] = round(time.perf_counter() - started, 3)
+
+
+def run(
+    home: Home,
+    settings: DetectionSettings | None = None,
+    *,
+    as_of: datetime | None = None,
+    publisher: Publisher | None = None,
+    progress: Progress = quiet,
+) -> RunFiles:
+    """Detect on all facts known at `as_of` (default: the latest event) and let the result serve.
+
+    Raises RingfenceError when there are no facts, or another run holds the home for an hour.
+    """
+    settings = settings or DetectionSettings()
+    facts = FactsReader(home)
+    latest = facts.latest()
+    if latest is None:
+        raise RingfenceError("there are no events yet", "Bring some in: ringfence ingest PATH", exit_code=3)
+    home.runs.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(home.runs / ".lock", timeout=LOCK_TIMEOUT_S)
+    try:
+        with lock:
+            return _Run(home, settings, facts, as_of or latest, progress).execute(publisher)
+    except Timeout as error:
+        raise RingfenceError(
+            "another run has held this home for an hour", "Wait for it, or end it, then run again."
+        ) from error
+
+
+class _Run:
+    """The steps of one run, in order; each leaves its tables in the engine for the next."""
+
+    def __init__(
+        self, home: Home, settings: DetectionSettings, facts: FactsReader, as_of: datetime, progress: Progress
+    ) -> None:
+        self.home, self.settings, self.facts, self.as_of = home, settings, facts, as_of.astimezone(UTC)
+        self.progress = progress
+        self.runs = Runs(home)
+        self.clock = Clock()
+        self.warnings: list[str] = []
+        self.started = datetime.now(UTC)
+
+    def execute(self, publisher: Publisher | None) -> RunFiles:
+        """All of it: detect, write, publish, switch."""
+        previous = self.runs.current()
+        run_id = self._name(previous)
+        folder = self.runs.prepare(run_id)
+        with (
+            tempfile.TemporaryDirectory(prefix=".scratch-", dir=self.home.runs) as scratch,
+            Engine(self.settings.engine, Path(scratch)) as engine,
+        ):
+            files = [file for file in self.facts.event_files() if file.first <= self.as_of]
+            with self.clock.part("links"):
+                parts = aggregate(engine, self.home, files, self.as_of, Path(scratch), self.progress)
+            organizations = self._organizations(engine, parts)
+            membership, ties = self._communities(engine, organizations)
+            self._clusters(engine, organizations, membership, ties)
+            with self.clock.part("write"):
+                results.write(engine, folder, self._recent(files), self.as_of, self.progress)
+            counts = {table: pq.read_metadata(folder / f"{table}.parquet").num_rows for table in TABLES}
+            counts["events"] = sum(file.rows for file in files)
+            counts["files_aggregated"] = parts.made
+        finished = self.runs.finish(folder, self._manifest(run_id, previous, folder, counts))
+        if publisher is not None:
+            with self.clock.part("publish"):
+                publisher.publish(finished, self.progress)
+        self.runs.switch(run_id)
+        return finished
+
+    def _name(self, previous: str | None) -> str:
+        commits = [f"{commit.sequence}-{commit.ingest}" for commit in self.facts.commits()]
+        what = "\n".join(
+            [self.settings.model_dump_json(), previous or "", self.started.isoformat(), *commits]
+        )
+        return f"run_{self.as_of:%Y%m%dT%H%M%SZ}_{hashlib.sha256(what.encode()).hexdigest()[:8]}"
+
+    def _organizations(self, engine: Engine, parts: Parts) -> pa.Table:
+        with self.clock.part("organizations"):
+            engine.read("activity_parts", parts.activity)
+            engine.read("link_parts", parts.links)
+            engine.read(
+                "organization_names",
+                self.facts.value_files(),
+                "key AS organization, ANY_VALUE(canonical) AS org_id",
+                "kind = 'organization' GROUP BY key",
+            )
+            engine.stage("organizations")
+            return engine.fetch("SELECT org, org_id, first_at, created_at FROM organizations ORDER BY org")
+
+    def _communities(self, engine: Engine, organizations: pa.Table) -> tuple[Ints, Ties]:
+        with self.clock.part("ties"):
+            correlate(engine, self.settings, len(organizations), self.progress)
+            found = engine.fetch("SELECT a, b, weight FROM ties ORDER BY a, b")
+        ties = Ties(
+            len(organizations), *(found[name].to_numpy().astype(np.int64) for name in ("a", "b", "weight"))
+        )
+        with self.clock.part("communities"):
+            self.progress("communities", 0, None)
+            return communities(ties, self.settings), ties
+
+    def _clusters(self, engine: Engine, organizations: pa.Table, membership: Ints, ties: Ties) -> None:
+        scorecard = shipped()
+        small = len(organizations) < self.settings.small_population
+        if small:
+            self.warnings.append(
+                f"{len(organizations)} organizations are too few to measure baselines on:"
+                " those that ship with the scorecard are used"
+            )
+        with self.clock.part("identity"):
+            first = (
+                organizations["created_at"]
+                .combine_chunks()
+                .fill_null(organizations["first_at"].combine_chunks())
+            )
+            identified = identify(
+                group(membership),
+                organizations["org_id"].to_pylist(),
+                first.to_numpy(),
+                self.as_of,
+                results.previous(self.runs),
+                self.settings.min_jaccard,
+            )
+        with self.clock.part("signals"):
+            engine.register("members", groups(membership, self.settings))
+            detect(engine, detectors(), scorecard, small, self.progress)
+        with self.clock.part("scores"):
+            results.score(engine, scorecard, identified, membership, ties)
+
+    def _recent(self, files: list[EventFile]) -> list[Path]:
+        return [file.path for file in files if (self.as_of - file.last).days < 1]
+
+    def _manifest(self, run_id: str, previous: str | None, folder: Path, counts: dict[str, int]) -> Manifest:
+        commits = self.facts.commits()
+        return Manifest(
+            run_id=run_id,
+            as_of=self.as_of,
+            created_at=self.started,
+            previous=previous,
+            inputs={
+                "commits": len(commits),
+                "last_sequence": max((commit.sequence for commit in commits), default=0),
+                "events": counts["events"],
+            },
+            settings=self.settings.model_dump(mode="json"),
+            versions={"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
+            counts=counts,
+            timings=self.clock.timings,
+            peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            checksums={path.name: _digest(path) for path in sorted(folder.iterdir())},
+            warnings=self.warnings,
+        )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

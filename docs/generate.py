@@ -1,0 +1,159 @@
+"""Writes the generated pages: `python -m docs.generate`, or with `--check` only says whether they are current."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from typer.main import get_command
+
+from api.cli import ABOUT, application
+from api.settings import Settings
+from graph.schema import schema_markdown
+
+FOLDER = Path(__file__).parent
+NOTE = "<!-- Written by `make docs`. Do not edit. -->\n\n"
+WIDTH = 100
+
+
+def cli_page() -> str:
+    """Every command with its help."""
+    parts = [
+        "# Commands\n",
+        ABOUT,
+        "",
+        "Every command takes `--home DIR` and `--json` (one object on stdout, problems as JSON objects on stderr), and"
+        " shows its progress on stderr. Exit: 0 done, 1 failed, 2 misused, 3 nothing to do.\n",
+    ]
+    for path, text in sorted_commands():
+        parts += [f"## ringfence {path}\n", "```text", text.rstrip(), "```\n"]
+    return NOTE + "\n".join(parts).rstrip() + "\n"
+
+
+def sorted_commands() -> Iterator[tuple[str, str]]:
+    """Each command's words and its help, in the order of `ringfence --help`."""
+    root = get_command(application())
+    yield from _walk(root, "", None)
+
+
+def _walk(command: Any, path: str, parent: Any) -> Iterator[tuple[str, str]]:
+    name = f"ringfence {path}".strip()
+    context = command.make_context(
+        name, [], parent=parent, resilient_parsing=True, terminal_width=WIDTH, max_content_width=WIDTH
+    )
+    children = getattr(command, "commands", None)
+    if children is None:
+        yield path, command.get_help(context)
+        return
+    for child in children:
+        yield from _walk(children[child], f"{path} {child}".strip(), None)
+
+
+def settings_page() -> str:
+    """Every setting with its type, default and meaning."""
+    lines = [
+        "# Settings\n",
+        "Defaults < `HOME/ringfence.toml` < environment < flags. In the file a section is a table:\n",
+        '```toml\n[ingest]\ncurrency = "EUR"\n\n[detection.engine]\nthreads = 4\n```\n',
+        "In the environment two underscores go deeper: `RINGFENCE_DETECTION__ENGINE__THREADS=4`. An unknown word is an"
+        " error. Apart from settings there are `RINGFENCE_HOME`, `RINGFENCE_PEPPER_FILE` and `RINGFENCE_DEBUG`.",
+    ]
+    for section, field in Settings.model_fields.items():
+        lines += [f"\n## {section}\n", "| key | type | default | meaning |", "|---|---|---|---|"]
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            lines += list(_rows(kind, ""))
+        else:
+            lines += _named_rows(kind, section)
+    return NOTE + "\n".join(lines) + "\n"
+
+
+def _named_rows(kind: Any, section: str) -> list[str]:
+    """A section of named tables, as `[sources.NAME]`."""
+    model = kind.__args__[1]
+    return list(_rows(model, f"{section.upper()[:-1]}."))
+
+
+def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    meanings = _docstrings(model)
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _rows(kind, f"{prefix}{name}.")
+            continue
+        default = field.get_default(call_default_factory=True)
+        meaning = field.description or meanings.get(name, "")
+        yield f"| `{prefix}{name}` | {_kind(kind)} | {_default(default)} | {' '.join(meaning.split())} |"
+
+
+def _docstrings(model: type[BaseModel]) -> dict[str, str]:
+    """The string under each field, which pydantic collects only when a model asks for it."""
+    import ast
+    import inspect
+    import textwrap
+
+    body = ast.parse(textwrap.dedent(inspect.getsource(model))).body[0]
+    assert isinstance(body, ast.ClassDef)  # noqa: S101 - the source of a class is a class
+    found = {}
+    for field, after in zip(body.body, body.body[1:], strict=False):
+        if (
+            isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and isinstance(after, ast.Expr)
+            and isinstance(after.value, ast.Constant)
+        ):
+            found[field.target.id] = str(after.value.value)
+    return found
+
+
+def _kind(kind: Any) -> str:
+    name = kind.__name__ if isinstance(kind, type) and not hasattr(kind, "__args__") else str(kind)
+    return name.split(".")[-1].replace("|", "or")
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, dict):
+        return "a table" if value else "none"
+    if isinstance(value, BaseModel):
+        return "see below"
+    return f"`{json.dumps(value, default=str, ensure_ascii=False)}`"
+
+
+def graph_page() -> str:
+    """The graph's schema."""
+    return NOTE + schema_markdown().rstrip() + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": cli_page,
+    "settings.md": settings_page,
+    "graph.md": graph_page,
+}
+
+
+def stale() -> list[str]:
+    """Names of pages whose file is missing or differs from what would be written."""
+    return [
+        name
+        for name, page in PAGES.items()
+        if not (FOLDER / name).exists() or (FOLDER / name).read_text(encoding="utf-8") != page()
+    ]
+
+
+def main() -> None:
+    """Write the pages, or check them."""
+    if "--check" in sys.argv:
+        if names := stale():
+            sys.exit(f"out of date: {', '.join(names)}; run: make docs")
+        return
+    for name in stale():
+        (FOLDER / name).write_text(PAGES[name](), encoding="utf-8")
+        sys.stdout.write(f"docs/{name}\n")
+
+
+if __name__ == "__main__":
+    main()

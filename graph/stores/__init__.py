@@ -1,0 +1,20 @@
+"""Homes of the graph, opened by name; a backend's driver is loaded only when it is asked for."""
+
+from __future__ import annotations
+
+from graph.errors import RingfenceError
+from graph.home import Home
+from graph.store import GraphStore
+
+STORES = ("sqlite",)
+
+
+def open_store(name: str, home: Home) -> GraphStore:
+    """The graph store called `name` of this home. Raises RingfenceError for an unknown name."""
+    if name == "sqlite":
+        from graph.stores.sqlite import SqliteStore
+
+        return SqliteStore(home.graph)
+    raise RingfenceError(
+        f"there is no graph store called {name!r}", f"Choose one of: {', '.join(STORES)}.", exit_code=2
+    )

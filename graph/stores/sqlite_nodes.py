@@ -1,0 +1,73 @@
+"""Nodes by key, and whole tables as Arrow."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import pyarrow as pa
+
+from graph.schema import NODES, RELATIONSHIPS, Property
+from graph.store import Node, NodeRef
+from graph.stores.sqlite_schema import Connection, key_match, quoted, select_list, to_arrow, to_properties
+
+SCAN_ROWS = 65_536
+
+
+def get_nodes(connection: Connection, refs: Sequence[NodeRef]) -> dict[NodeRef, Node]:
+    """See `GraphStore.get_nodes`."""
+    wanted: dict[str, list[str]] = defaultdict(list)
+    for ref in refs:
+        if ref.label in NODES:
+            wanted[ref.label].append(ref.key)
+    return {node.ref: node for label, keys in wanted.items() for node in _nodes(connection, label, keys)}
+
+
+def _nodes(connection: Connection, label: str, keys: Sequence[str]) -> Iterator[Node]:
+    node = NODES[label]
+    query = (
+        f"SELECT f.value{select_list(node.columns, 'n')} FROM json_each(?) f CROSS JOIN {quoted(label)} n "
+        f"ON n.{quoted(node.key.name)} = {key_match(node, 'f.value')}"
+    )
+    for asked, *stored in connection.execute(query, [json.dumps(keys)]):
+        properties = to_properties(stored, node.columns)
+        name, degree = properties[node.name], properties[node.degree] if node.degree else None
+        yield Node(
+            ref=NodeRef(label, asked),
+            name=None if name is None else str(name),
+            degree=degree if isinstance(degree, int) else None,
+            properties=properties,
+        )
+
+
+def scan(connection: Connection, name: str) -> pa.RecordBatchReader:
+    """See `GraphStore.scan`."""
+    if name in NODES:
+        node = NODES[name]
+        query = f"SELECT id{select_list(node.columns, 'n')} FROM {quoted(name)} n ORDER BY id"
+        return _reader(connection, query, node.arrow, node.columns)
+    rel = RELATIONSHIPS[name]
+    source, target = NODES[rel.source], NODES[rel.target]
+    query = (
+        f"SELECT e.target, s.{quoted(source.key.name)}, t.{quoted(target.key.name)}"
+        f"{select_list(rel.properties, 'e')} FROM {quoted(name)} e "
+        f"CROSS JOIN {quoted(source.label)} s ON s.id = e.source "
+        f"CROSS JOIN {quoted(target.label)} t ON t.id = e.target ORDER BY e.target, e.source"
+    )
+    return _reader(connection, query, rel.arrow, (source.key, target.key, *rel.properties))
+
+
+def _reader(
+    connection: Connection, query: str, schema: pa.Schema, columns: Sequence[Property]
+) -> pa.RecordBatchReader:
+    rows = iter(connection.execute(query))
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        while chunk := list(islice(rows, SCAN_ROWS)):
+            stored = list(zip(*chunk, strict=True))[1:]
+            arrays = [to_arrow(values, column) for values, column in zip(stored, columns, strict=True)]
+            yield pa.record_batch(arrays, schema=schema)
+
+    return pa.RecordBatchReader.from_batches(schema, batches())

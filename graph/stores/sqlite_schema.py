@@ -1,0 +1,155 @@
+"""The graph's schema compiled to SQLite: one table a label, one a relationship type, integer ids inside.
+
+A node's id is the rank of its key within its label, so that ordering by id is ordering by key. Relationships
+are clustered by (target, source), with an index the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from graph.schema import NODES, RELATIONSHIPS, NodeType, Property, PropertyType, RelationshipType
+from graph.store import Value
+
+APPLICATION_ID = 0x52464752
+INDEXED_CHARACTERS = 256
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SQL: Mapping[PropertyType, str] = {
+    PropertyType.KEY: "BLOB",
+    PropertyType.TEXT: "TEXT",
+    PropertyType.INTEGER: "INTEGER",
+    PropertyType.REAL: "REAL",
+    PropertyType.BOOLEAN: "INTEGER",
+    PropertyType.TIMESTAMP: "INTEGER",
+}
+
+
+class Connection(Protocol):
+    """As much of a driver's connection as reading and loading need."""
+
+    def execute(self, statements: str, bindings: Sequence[Any] = ...) -> Any:
+        """Run statements; iterate over the result for rows."""
+
+    def executemany(self, statements: str, sequenceofbindings: Iterable[Sequence[Any]]) -> Any:
+        """Run one statement for each of many bindings."""
+
+
+def quoted(name: str) -> str:
+    """An identifier as SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def tables() -> list[str]:
+    """Statements that create every table, and none of the indexes."""
+    nodes = [
+        f"CREATE TABLE {quoted(node.label)} (id INTEGER PRIMARY KEY, {_columns(node.columns)})"
+        for node in NODES.values()
+    ]
+    relationships = [_relationship_table(rel) for rel in RELATIONSHIPS.values()]
+    return ["CREATE TABLE published (run_id TEXT NOT NULL)", *nodes, *relationships]
+
+
+def _relationship_table(rel: RelationshipType) -> str:
+    ends = ["target INTEGER NOT NULL", "source INTEGER NOT NULL"]
+    columns = ", ".join([*ends, *_column_list(rel.properties), "PRIMARY KEY (target, source)"])
+    return f"CREATE TABLE {quoted(rel.name)} ({columns}) WITHOUT ROWID"
+
+
+def indexes() -> list[str]:
+    """Statements that create every index, to be run after loading."""
+    statements = []
+    for node in NODES.values():
+        table = quoted(node.label)
+        key = f"CREATE UNIQUE INDEX {quoted(f'{node.label} by key')} ON {table} ({quoted(node.key.name)})"
+        statements.append(key)
+        texts = [*node.search, *([node.look_alike] if node.look_alike else [])]
+        statements += [
+            f"CREATE INDEX {quoted(f'{node.label} by {text}')} ON {table} ({head(text)}) "
+            f"WHERE {quoted(text)} IS NOT NULL"
+            for text in texts
+        ]
+    statements += [
+        f"CREATE INDEX {quoted(f'{rel.name} by source')} ON {quoted(rel.name)} (source)"
+        for rel in RELATIONSHIPS.values()
+    ]
+    return statements
+
+
+def head(column: str) -> str:
+    """The part of a text column that is indexed."""
+    return f"substr({quoted(column)}, 1, {INDEXED_CHARACTERS})"
+
+
+def insert_node(node: NodeType) -> str:
+    """The statement that inserts a node: id, then its columns in order."""
+    return f"INSERT INTO {quoted(node.label)} VALUES (?{', ?' * len(node.columns)})"
+
+
+def insert_relationship(rel: RelationshipType) -> str:
+    """The statement that inserts a relationship: ids of target and source, then its properties in order."""
+    return f"INSERT INTO {quoted(rel.name)} VALUES (?, ?{', ?' * len(rel.properties)})"
+
+
+def select_list(columns: Sequence[Property], alias: str) -> str:
+    """Columns to select from a table's alias, each led by a comma."""
+    return "".join(f", {alias}.{quoted(column.name)}" for column in columns)
+
+
+def to_sql(column: pa.Array) -> list[Any]:
+    """A column of a record batch as values to bind."""
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.int64())
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+def to_arrow(values: Sequence[Any], column: Property) -> pa.Array:
+    """Stored values as an Arrow column."""
+    if column.type is PropertyType.TIMESTAMP:
+        return pa.array(values, pa.int64()).cast(column.type.arrow)
+    if column.type is PropertyType.BOOLEAN:
+        return pa.array(values, pa.int8()).cast(column.type.arrow)
+    return pa.array(values, column.type.arrow)
+
+
+def to_value(stored: Any, kind: PropertyType) -> Value:
+    """One stored value as plain Python."""
+    if stored is None:
+        return None
+    if kind is PropertyType.KEY:
+        text: str = stored.hex()
+        return text
+    if kind is PropertyType.TIMESTAMP:
+        return _EPOCH + timedelta(microseconds=stored)
+    if kind is PropertyType.BOOLEAN:
+        return bool(stored)
+    plain: Value = stored
+    return plain
+
+
+def to_properties(stored: Sequence[Any], columns: Sequence[Property]) -> dict[str, Value]:
+    """A row's values by name."""
+    return {column.name: to_value(value, column.type) for value, column in zip(stored, columns, strict=True)}
+
+
+def key_text(stored: Any) -> str:
+    """A stored key as text."""
+    return stored.hex() if isinstance(stored, bytes) else str(stored)
+
+
+def key_match(node: NodeType, value: str) -> str:
+    """The SQL that turns a key given as text into the stored one."""
+    return f"unhex({value})" if node.key.type is PropertyType.KEY else value
+
+
+def _columns(columns: Sequence[Property]) -> str:
+    return ", ".join(_column_list(columns))
+
+
+def _column_list(columns: Sequence[Property]) -> list[str]:
+    return [f"{quoted(column.name)} {_SQL[column.type]}" for column in columns]

@@ -1,0 +1,126 @@
+"""Which files are meant, and of which format they are."""
+
+from __future__ import annotations
+
+import errno
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from graph.errors import RingfenceError
+
+STANDARD_INPUT = "-"
+FORMATS = ("ndjson", "csv", "parquet", "log")
+_BY_SUFFIX = {
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".json": "ndjson",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".log": "log",
+}
+_PACKED = (".gz", ".zst")
+_GLOB = frozenset("*?[")
+
+
+def format_of(name: str) -> str | None:
+    """The format that a file's name tells, behind .gz or .zst; None if it tells none."""
+    path = Path(name)
+    if path.suffix.lower() in _PACKED:
+        path = path.with_suffix("")
+    return _BY_SUFFIX.get(path.suffix.lower())
+
+
+def sniff(head: bytes) -> str:
+    """The format that the first bytes tell."""
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    return "ndjson" if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{" else "csv"
+
+
+def expand(paths: Sequence[str]) -> list[str]:
+    """The files behind files, folders and globs, each once, in a stable order; `-` stays.
+
+    Folders are searched to any depth for files of known formats; a file that is named itself, or by a glob,
+    is taken whatever its name. Raises RingfenceError for what does not exist or may not be read.
+    """
+    found: dict[str, None] = {}
+    for path in paths:
+        for file in _expand_one(path):
+            found.setdefault(file)
+    if not found:
+        raise RingfenceError(
+            "nothing to ingest: no path was given, or the folders hold no file of a known format",
+            f"Known are files that end in {', '.join(_BY_SUFFIX)}, also with {' or '.join(_PACKED)} behind.",
+            exit_code=3,
+        )
+    return list(found)
+
+
+def _expand_one(path: str) -> Iterator[str]:
+    if path == STANDARD_INPUT:
+        yield path
+    elif Path(path).is_dir():
+        yield from _walk(path)
+    elif _exists(path):
+        yield _readable(path)
+    elif _GLOB & set(path):
+        matches = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - keeps the path as it was written
+        if not matches:
+            raise RingfenceError(f"no file matches {path}", "Check the pattern and the folder it is for.")
+        for match in matches:
+            yield from _walk(match) if Path(match).is_dir() else [_readable(match)]
+    else:
+        raise RingfenceError(f"{path} does not exist", "Check the path, or name a folder or a glob.")
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _walk(folder: str) -> Iterator[str]:
+    def refuse(error: OSError) -> None:
+        raise _unreadable(error.filename or folder, error) from error
+
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        folders.sort()
+        for name in sorted(files):
+            if format_of(name) is not None:
+                yield _readable(str(Path(place) / name))
+
+
+def _readable(path: str) -> str:
+    # Asking, not opening: the other end of a pipe would see it closed again.
+    if not os.access(path, os.R_OK):
+        raise _unreadable(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+    return path
+
+
+def _unreadable(path: str, error: OSError) -> RingfenceError:
+    return RingfenceError(
+        f"cannot read {path}: {error.strerror}",
+        "Give the account that ingests permission to read it (and to enter its folders).",
+    )
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What tells whether a file is still the one that was opened."""
+
+    device: int
+    inode: int
+    size: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, path: str) -> Stamp:
+        """The stamp of the file as it is now. Raises OSError when it is gone."""
+        status = Path(path).stat()
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)

@@ -1,0 +1,55 @@
+-- title: Clusters
+-- purpose: One row a cluster: what it is, how risky, how large, what it cost. Figures of 24 hours count back from
+--    the run's as-of.
+-- reads: scored_clusters, scored_members, organizations, ties, recent_costs, moment
+-- writes: out_clusters
+WITH people AS (
+    SELECT
+        m.cluster,
+        MIN(o.first_at) AS first_at,
+        MAX(o.last_at) AS last_at,
+        CAST(SUM(CASE WHEN o.created_at > t.day_before AND o.created_at <= t.as_of THEN 1 ELSE 0 END) AS BIGINT)
+            AS new_24h,
+        SUM(o.cost) AS cost,
+        SUM(o.credit_used) AS credit_used
+    FROM scored_members AS m
+    INNER JOIN organizations AS o ON m.org = o.org
+    CROSS JOIN moment AS t
+    GROUP BY m.cluster
+),
+recent AS (
+    SELECT m.cluster, SUM(r.cost) AS cost_24h
+    FROM recent_costs AS r
+    INNER JOIN organizations AS o ON r.organization = o.organization
+    INNER JOIN scored_members AS m ON o.org = m.org
+    GROUP BY m.cluster
+),
+inside AS (
+    SELECT one.cluster, COUNT(*) AS ties
+    FROM ties AS t
+    INNER JOIN scored_members AS one ON t.a = one.org
+    INNER JOIN scored_members AS other ON t.b = other.org AND one.cluster = other.cluster
+    GROUP BY one.cluster
+)
+SELECT
+    c.cluster_id,
+    c.name,
+    c.pattern,
+    c.size,
+    c.risk,
+    c.points,
+    c.founder,
+    c.born_at,
+    p.first_at,
+    p.last_at,
+    p.new_24h,
+    p.cost,
+    COALESCE(r.cost_24h, 0) AS cost_24h,
+    p.credit_used,
+    COALESCE(i.ties, 0) AS ties,
+    c.top_evidence
+FROM scored_clusters AS c
+INNER JOIN people AS p ON c.cluster = p.cluster
+LEFT JOIN recent AS r ON c.cluster = r.cluster
+LEFT JOIN inside AS i ON c.cluster = i.cluster
+ORDER BY c.risk DESC, c.cluster_id

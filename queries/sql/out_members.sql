@@ -1,0 +1,20 @@
+-- title: Members
+-- purpose: Every member of every cluster, one row each. Admission is not evaluated yet, so nobody is actionable.
+-- reads: scored_members, scored_clusters, organizations
+-- writes: out_members
+SELECT
+    o.org_id,
+    o.organization,
+    c.cluster_id,
+    c.risk AS cluster_risk,
+    m.risk AS member_risk,
+    FALSE AS actionable,
+    'admission not evaluated' AS spared_reason,
+    c.top_evidence,
+    o.first_at,
+    o.last_at,
+    o.cost
+FROM scored_members AS m
+INNER JOIN scored_clusters AS c ON m.cluster = c.cluster
+INNER JOIN organizations AS o ON m.org = o.org
+ORDER BY c.cluster_id, o.org_id

@@ -1,0 +1,56 @@
+-- title: Reasons of ties
+-- purpose: In each session every organization is tied to its predecessors (ten by default) only, so ties grow
+--    linearly with use. A tie's weight is prior * ln(N/d)/ln(N) * max(floor, exp(-gap/tau)) / sqrt(d-1) in int64
+--    fixed point, rounded before any sum. Of several ties over one identifier the strongest counts.
+-- reads: appearances, tie_kinds, shared_identifiers, steps, recipe
+-- writes: reasons
+WITH pairs AS (
+    SELECT
+        later.entity,
+        later.kind,
+        LEAST(later.org, earlier.org) AS a,
+        GREATEST(later.org, earlier.org) AS b,
+        CASE WHEN later.org < earlier.org THEN later.first_at ELSE earlier.first_at END AS a_at,
+        CASE WHEN later.org < earlier.org THEN earlier.first_at ELSE later.first_at END AS b_at,
+        later.first_at - earlier.first_at AS gap,
+        later.organizations
+    FROM appearances AS later
+    INNER JOIN steps ON later.place > steps.step
+    INNER JOIN appearances AS earlier
+        ON later.entity = earlier.entity
+        AND later.session = earlier.session
+        AND later.place - steps.step = earlier.place
+),
+weighed AS (
+    SELECT
+        p.entity,
+        p.a,
+        p.b,
+        p.a_at,
+        p.b_at,
+        p.gap,
+        CASE
+            WHEN k.strong AND p.gap > r.strong_memory THEN 0
+            ELSE CAST(ROUND(
+                r.unit * k.prior * LN(r.population / p.organizations) / LN(r.population)
+                * GREATEST(CASE WHEN k.strong THEN r.strong_floor ELSE 0 END, EXP(-p.gap / k.tau))
+                / SQRT(p.organizations - 1)
+            ) AS BIGINT)
+        END AS weight
+    FROM pairs AS p
+    INNER JOIN tie_kinds AS k ON p.kind = k.kind
+    CROSS JOIN recipe AS r
+)
+SELECT
+    w.a,
+    w.b,
+    s.identifier,
+    MIN(w.entity) AS entity,
+    MAX(w.weight) AS weight,
+    MIN(w.gap) AS gap,
+    MIN(w.a_at) AS a_at,
+    MIN(w.b_at) AS b_at
+FROM weighed AS w
+INNER JOIN shared_identifiers AS s ON w.entity = s.entity
+WHERE w.weight > 0
+GROUP BY w.a, w.b, s.identifier

@@ -1,0 +1,193 @@
+"""Simulates a campaign: honest organizations, rings among them, and the truth about both."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, get_args
+
+import numpy as np
+
+from sim.bystanders import KINDS, Crowd, Kind, group_sizes
+from sim.events import Batch
+from sim.lifecycle import emit
+from sim.mix import Int64
+from sim.profile import draw
+from sim.rings import RING_KINDS, Difficulty, Rings, muster, plan
+from sim.spill import Spill
+from sim.tactics import Operation, conspire
+from sim.truth import Truth
+from sim.world import DAY, World
+
+Progress = Callable[[str, int, int], None]
+"""Called with a stage in words, how much of it is done, and how much there is."""
+
+_CHUNK: Final = 40_000
+_LIFECYCLE_EVENTS: Final = 7.0
+_YEAR: Final = 365
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """What to simulate.
+
+    `organizations` in all, of which `abusive_share` belongs to rings, over `days` days from `start` (absent: 30, or a
+    year for `serial`). `attack_days` crowds all rings into so many days, most of them one operator's, as in the
+    incident. `events_per_organization` is aimed at, not met exactly. `framed_victims` honest organizations are tied to
+    rings by forged identifiers: one, three or ten each, in turn.
+    """
+
+    organizations: int = 100_000
+    seed: int = 1
+    difficulty: Difficulty = "plain"
+    abusive_share: float = 0.05
+    days: int | None = None
+    start: datetime = datetime(2026, 9, 1, tzinfo=UTC)
+    attack_days: int | None = None
+    events_per_organization: float = 20.0
+    framed_victims: int = 0
+
+    def __post_init__(self) -> None:
+        problems = {
+            "organizations must be at least 100": self.organizations < 100,
+            "seed must not be negative": self.seed < 0,
+            f"difficulty must be one of {', '.join(get_args(Difficulty))}": self.difficulty not in get_args(Difficulty),
+            "abusive_share must lie between 0 and 0.9": not 0 <= self.abusive_share <= 0.9,
+            "days must be at least 2": self.window_days < 2,
+            "attack_days must lie between 1 and days": not 1 <= (self.attack_days or 1) <= self.window_days,
+            "start must have a time zone": self.start.tzinfo is None,
+            "events_per_organization must be at least 10": self.events_per_organization < 10,
+            "framed_victims must not be negative": self.framed_victims < 0,
+        }
+        wrong = [problem for problem, applies in problems.items() if applies]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+
+    @property
+    def window_days(self) -> int:
+        """Days that the events cover."""
+        return self.days if self.days is not None else _YEAR if self.difficulty == "serial" else 30
+
+    @property
+    def abusive(self) -> int:
+        """How many organizations belong to rings."""
+        return round(self.organizations * self.abusive_share)
+
+
+@dataclass(frozen=True)
+class SimulationSummary:
+    """What was written where: counts, and the two files."""
+
+    organizations: int
+    abusive: int
+    rings: int
+    events: int
+    events_path: Path
+    truth_path: Path
+
+
+def simulate(settings: Campaign, out: Path, progress: Progress | None = None) -> SimulationSummary:
+    """Write `events.parquet` and `truth.parquet` to the folder `out`, each complete or not at all.
+
+    Equal settings give equal bytes under equal versions of numpy and pyarrow. Raises `OSError` if `out` is not
+    writable.
+    """
+    tell = progress or (lambda _stage, _done, _total: None)
+    out.mkdir(parents=True, exist_ok=True)
+    start = int(settings.start.timestamp()) * 1_000_000
+    world = World(settings.organizations, settings.abusive, settings.seed, start, settings.window_days)
+    rings = plan(world, settings.abusive, settings.difficulty, settings.attack_days)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".simulate-") as scratch:
+        run = _Run(settings, world, Spill(Path(scratch), start, settings.window_days), Truth(settings.seed), tell)
+        try:
+            run.honest()
+            run.abusive(rings)
+        finally:
+            run.spill.close()
+        events, truth = Path(scratch) / "events.parquet", Path(scratch) / "truth.parquet"
+        run.spill.write(events, settings.seed, lambda done, total: tell("writing events", done, total))
+        run.truth.write(truth)
+        events.replace(out / events.name)
+        truth.replace(out / truth.name)
+    return SimulationSummary(
+        organizations=settings.organizations,
+        abusive=settings.abusive,
+        rings=len(rings.size),
+        events=run.spill.count,
+        events_path=out / "events.parquet",
+        truth_path=out / "truth.parquet",
+    )
+
+
+@dataclass
+class _Run:
+    """One simulation under way: organizations are numbered in the order in which they are made."""
+
+    settings: Campaign
+    world: World
+    spill: Spill
+    truth: Truth
+    tell: Progress
+    made: int = 0
+    chunk: int = 0
+
+    @property
+    def _scale(self) -> float:
+        """How far usage is stretched to meet the events aimed at (20 at a scale of 1)."""
+        return (self.settings.events_per_organization - _LIFECYCLE_EVENTS) / (20.0 - _LIFECYCLE_EVENTS)
+
+    def _take(self, count: int) -> tuple[Int64, np.random.Generator]:
+        org = np.arange(self.made, self.made + count, dtype=np.int64)
+        rng = self.world.rng("chunk", self.chunk)
+        self.made, self.chunk = self.made + count, self.chunk + 1
+        return org, rng
+
+    def _flush(self, batch: Batch, rng: np.random.Generator) -> None:
+        self.spill.add(batch.finish((self.world.start, self.world.end), rng))
+        self.tell("simulating organizations", self.made, self.settings.organizations)
+
+    def honest(self) -> None:
+        """Simulate the bystanders, kind after kind."""
+        total = self.settings.organizations - self.settings.abusive
+        ends = np.round(np.cumsum([kind.share for kind in KINDS.values()]) * total).astype(np.int64)
+        rng = self.world.rng("bystanders", 0)
+        for name, count in zip(KINDS, np.diff(ends, prepend=0).tolist(), strict=True):
+            sizes = group_sizes(KINDS[name], count, rng)
+            for first, last in _ranges(sizes, _CHUNK):
+                self._crowd(name, KINDS[name], sizes[first:last])
+
+    def _crowd(self, name: str, kind: Kind, sizes: Int64) -> None:
+        org, rng = self._take(int(sizes.sum()))
+        p = draw(self.world, org, rng, self._scale)
+        kind.alter(Crowd(p, np.arange(len(org)), np.repeat(np.arange(len(sizes)), sizes), self.world, rng))
+        batch = Batch()
+        emit(batch, p, self.world, rng)
+        self.truth.add_honest(org, name, p.paying)
+        self._flush(batch, rng)
+
+    def abusive(self, rings: Rings) -> None:
+        """Simulate the rings, some at a time."""
+        for chunk in _ranges(rings.size, _CHUNK):
+            size = int(rings.size[chunk[0] : chunk[1]].sum())
+            org, rng = self._take(size)
+            members = muster(self.world, rings, chunk, self.settings.difficulty, rng)
+            p = draw(self.world, org, rng, self._scale)
+            conspire(Operation(p, members, self.world, self.settings.difficulty, rng))
+            batch = Batch()
+            emit(batch, p, self.world, rng)
+            self.truth.add_abusive(org, members.campaign, members.level, members.kind, RING_KINDS)
+            self._flush(batch, rng)
+
+
+def _ranges(sizes: Int64, limit: int) -> list[tuple[int, int]]:
+    """Split groups into ranges of at most `limit` members each, or of one larger group."""
+    ranges, first, held = [], 0, 0
+    for index, size in enumerate(sizes.tolist()):
+        if held and held + size > limit:
+            ranges.append((first, index))
+            first, held = index, 0
+        held += size
+    return [*ranges, (first, len(sizes))] if held else ranges
