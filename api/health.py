@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Literal
 
+from api.output import counted
 from api.settings import load_settings
 from graph.errors import RingfenceError
 from graph.home import Home, load_pepper, pepper_file
@@ -146,16 +147,16 @@ def _run(home: Home) -> Check:
     if current is None:
         return Check("current run", "warn", "events, but no run yet", "Detect: ringfence run")
     seen = Runs(home).open(current).manifest.inputs
-    known = int(seen.get("sequence") or 0)
+    known = int(seen.get("last_sequence", 0))
     missing = sum(commit.sequence > known for commit in commits)
     if missing:
         return Check(
             "current run",
             "warn",
-            f"{current} lacks {missing:,} ingests",
+            f"{current} lacks {counted(missing, 'ingest')}",
             "Bring it up to date: ringfence run",
         )
-    return Check("current run", "ok", f"{current}, knows all {len(commits):,} ingests")
+    return Check("current run", "ok", f"{current}, knows {counted(len(commits), 'ingest')}")
 
 
 def _graph(home: Home) -> Check:

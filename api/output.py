@@ -204,6 +204,7 @@ def _row(columns: Sequence[Column], widths: Sequence[int], row: Sequence[str]) -
         line.append(pad(cell, width, right=columns[place].number), style=columns[place].style)
         if not last:
             line.append(GAP)
+    line.rstrip()
     return line
 
 
@@ -217,6 +218,11 @@ def printable(text: str) -> str:
 def number(value: float | None, places: int = 0) -> str:
     """A number with thousands separated; `-` where there is none."""
     return "-" if value is None else f"{value:,.{places}f}"
+
+
+def counted(count: int, what: str) -> str:
+    """A number and what it counts: `1 row`, `2,000 rows`."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def signed(value: float) -> str:

@@ -20,6 +20,11 @@ QUIET_SECONDS = 2.0
 """Without a terminal, a stage that goes on says so no more often than this."""
 
 
+def label(stage: str) -> str:
+    """A stage's name as it is shown."""
+    return stage[:1].upper() + stage[1:]
+
+
 def silent(stage: str, done: int, total: int | None) -> None:
     """A reporter that says nothing."""
     del stage, done, total
@@ -58,7 +63,7 @@ class _Bars:
     def __call__(self, stage: str, done: int, total: int | None) -> None:
         if self._task is None or stage != self._stage:
             self._finish()
-            self._stage, self._task = stage, self._board.add_task(stage, total=total)
+            self._stage, self._task = stage, self._board.add_task(label(stage), total=total)
         self._board.update(self._task, completed=done, total=total)
 
     def _finish(self) -> None:
@@ -80,12 +85,12 @@ class _Lines:
         now = time.monotonic()
         if stage != self._stage:
             self._stage, self._tenth = stage, tenth
-            self._say(now, stage)
+            self._say(now, label(stage))
         elif tenth > self._tenth and now - self._last >= QUIET_SECONDS:
             self._tenth = tenth
-            self._say(now, f"{stage} {10 * tenth}%")
+            self._say(now, f"{label(stage)} {10 * tenth}%")
         elif not total and now - self._last >= QUIET_SECONDS:
-            self._say(now, f"{stage} {done:,}" if done else stage)
+            self._say(now, f"{label(stage)} {done:,}" if done else label(stage))
 
     def _say(self, now: float, text: str) -> None:
         self._last = now

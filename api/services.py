@@ -5,7 +5,7 @@ Everything heavy is imported inside the functions, so that `ringfence --help` st
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -17,9 +17,11 @@ from graph.errors import RingfenceError
 from graph.home import Home
 
 if TYPE_CHECKING:
+    from api.answers.reading import RunReader
     from detection.runs import RunFiles
+    from graph.export import Exported
     from graph.store import GraphStore
-    from ingest.job import IngestReport
+    from ingest.report import IngestReport
 
 
 def detect(
@@ -127,10 +129,58 @@ def ingest_files(
     home: Home,
     paths: Sequence[str],
     *,
-    source: str | None = None,
-    mapping: Path | None = None,
-    flags: Mapping[str, Mapping[str, Any]] | None = None,
+    source: str = "default",
+    mapping: str | None = None,
+    form: str | None = None,
     progress: Progress = silent,
 ) -> IngestReport:
-    """Store the events of files, folders, globs or standard input (`-`)."""
-    raise NotImplementedError
+    """Store the events of files, folders, globs or standard input (`-`); `mapping` is a file or a recipe."""
+    from graph.home import load_pepper
+    from ingest.job import ingest
+    from ingest.mapping import load_mapping
+
+    settings = load_settings(home)
+    return ingest(
+        home,
+        paths,
+        source=source,
+        mapping=None if mapping is None else load_mapping(mapping),
+        settings=settings.ingest,
+        pepper=load_pepper(),
+        progress=progress,
+        format=form,
+    )
+
+
+def retry_quarantine(home: Home, mapping: str | None, progress: Progress = silent) -> IngestReport:
+    """Try every quarantined row again, with another mapping if one is given."""
+    from graph.home import load_pepper
+    from ingest.mapping import load_mapping
+    from ingest.quarantine import Quarantine
+
+    return Quarantine(home).retry(
+        settings=load_settings(home).ingest,
+        pepper=load_pepper(),
+        mapping=None if mapping is None else load_mapping(mapping),
+        progress=progress,
+    )
+
+
+def write_export(
+    run: RunReader, what: str, form: str, target: Path, *, cluster_id: str | None, min_risk: float
+) -> Exported:
+    """Write members, clusters or the graph of a run to a file; an unknown cluster is an error."""
+    from api.answers.reading import require
+    from graph.export import export_clusters, export_members
+    from graph.export_graph import export_graph
+    from graph.facts import FactsReader
+
+    if cluster_id is not None:
+        known = run.one("clusters", "cluster_id", cluster_id)
+        require(known, f"cluster {cluster_id}", "'ringfence clusters' lists the clusters of a run.")
+    folder = run.files.folder
+    if what == "graph":
+        values = FactsReader(run.home).value_files()
+        return export_graph(folder, values, target, form, cluster_id=cluster_id, min_risk=min_risk)
+    write = export_members if what == "members" else export_clusters
+    return write(folder, target, form, cluster_id=cluster_id, min_risk=min_risk)

@@ -22,15 +22,6 @@ PREFIX = "RINGFENCE_"
 DEEPER = "__"
 
 
-class SourceSettings(BaseModel):
-    """What is known about a source of events."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    verifies: tuple[str, ...] = Field((), description="Identifiers whose control this source proves.")
-    expected_every: str | None = Field(None, description="How often events of it should arrive, as in `1h`.")
-
-
 class Settings(BaseModel):
     """Everything that can be set, by section."""
 
@@ -38,7 +29,6 @@ class Settings(BaseModel):
 
     ingest: IngestSettings = Field(default_factory=IngestSettings)
     detection: DetectionSettings = Field(default_factory=DetectionSettings)
-    sources: dict[str, SourceSettings] = Field(default_factory=dict)
 
 
 def load_settings(
@@ -56,7 +46,8 @@ def load_settings(
         ("the environment", _environment(variables)),
         ("the command line", flags or {}),
     ]
-    merged: dict[str, Any] = {}
+    settings = Settings()
+    merged: dict[str, Any] = settings.model_dump()  # so that one entry of a table can be set alone
     for name, layer in layers:
         merged = _merge(merged, layer)
         try:

@@ -96,7 +96,10 @@ def measure(command: Sequence[str], expect: Sequence[int] = (0,)) -> Measured:
 
 
 class _Watch(threading.Thread):
-    """Samples a process and its children until stopped; the kernel's own high-water mark fills the gaps."""
+    """Samples a process and its children until stopped; the kernel's own high-water mark fills the gaps.
+
+    Reads Linux's /proc: elsewhere peaks are 0.
+    """
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
@@ -106,32 +109,31 @@ class _Watch(threading.Thread):
 
     def run(self) -> None:
         while not self._over.is_set():
-            self.peak = max(self.peak, self._resident())
+            self.peak = max(self.peak, self._held())
             self._over.wait(SAMPLE_SECONDS)
 
     def stop(self) -> None:
         self._over.set()
         self.join()
 
-    def _resident(self) -> int:
+    def _held(self) -> int:
         try:
             root = psutil.Process(self._pid)
             tree = [root, *root.children(recursive=True)]
         except psutil.Error:
             return 0
-        total = 0
-        for process in tree:
-            try:
-                total += process.memory_info().rss
-            except psutil.Error:
-                continue
-        return max(total, _high_water(self._pid))
+        if len(tree) == 1:
+            return max(_resident(root.pid, "status", "VmRSS:"), _resident(root.pid, "status", "VmHWM:"))
+        # Helpers that were forked share pages with their parent: each counts its part of them (PSS), so that
+        # the sum is what the tree really holds.
+        parts = sum(_resident(process.pid, "smaps_rollup", "Pss:") for process in tree)
+        return max(parts, _resident(root.pid, "status", "VmHWM:"))
 
 
-def _high_water(pid: int) -> int:
-    """VmHWM of one process in bytes; 0 where there is no /proc or the process has ended."""
+def _resident(pid: int, file: str, line: str) -> int:
+    """A figure of /proc in bytes; 0 once the process has ended."""
     try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/{file}").read_text().splitlines()
     except OSError:
         return 0
-    return next((int(line.split()[1]) * _KIB for line in lines if line.startswith("VmHWM:")), 0)
+    return next((int(each.split()[1]) * _KIB for each in lines if each.startswith(line)), 0)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pyarrow.parquet as pq
@@ -64,7 +66,7 @@ def ndjson(events: Path, rows: int) -> Path:
     return path
 
 
-def _rows(events: Path):  # type: ignore[no-untyped-def]
+def _rows(events: Path) -> Iterator[dict[str, Any]]:
     for batch in pq.ParquetFile(events).iter_batches(batch_size=20_000):
         yield from batch.to_pylist()
 

@@ -9,6 +9,7 @@ import random
 import shutil
 import signal
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,10 @@ class Scene:
 
 def run(plan: Plan) -> Result:
     """Half of the kills hit an ingest, half a run."""
-    scenes = [_ingest_scene(plan), _run_scene(plan)]
+    base, more = _served_home(plan)
+    full = clone(base, "kills-full")
+    ringfence("ingest", more, home=full)
+    scenes = [_scene("ingest", base, ("ingest", str(more))), _scene("run", full, ("run",))]
     chance = random.Random(plan.seeds[0])
     figures: dict[str, float] = {}
     faults: list[str] = []
@@ -70,18 +74,6 @@ def run(plan: Plan) -> Result:
         {"organizations": plan.kill_organizations},
         tuple(faults) or ("nothing lost, nothing doubled, the old run served, every retry completed",),
     )
-
-
-def _ingest_scene(plan: Plan) -> Scene:
-    base, more = _served_home(plan)
-    return _scene("ingest", base, ("ingest", str(more)))
-
-
-def _run_scene(plan: Plan) -> Scene:
-    base, more = _served_home(plan)
-    home = clone(base, "kills-run")
-    ringfence("ingest", more, home=home)
-    return _scene("run", home, ("run",))
 
 
 def _served_home(plan: Plan) -> tuple[Path, Path]:
@@ -130,7 +122,8 @@ def _kill(scene: Scene, after: float) -> tuple[bool, list[str]]:
         process.wait(after)
         killed = False
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        # The command alone, not its helpers: that is what the kernel does when memory runs out.
+        process.kill()
         process.wait()
         killed = True
     faults: list[str] = []
@@ -140,6 +133,10 @@ def _kill(scene: Scene, after: float) -> tuple[bool, list[str]]:
         faults += _after_retry(scene, home)
     except CommandFailedError as error:
         faults.append(str(error))
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+            faults.append("helpers of the killed command were still alive")
     shutil.rmtree(home)
     return killed, faults
 
@@ -166,7 +163,7 @@ def _after_retry(scene: Scene, home: Path) -> list[str]:
         return [str(error)]
     if facts != scene.facts_after:
         return [f"{len(facts):,} events after the retry instead of {len(scene.facts_after):,}"]
-    if _members(home, scene.run_id) != scene.members:
+    if not (home / "runs" / scene.run_id).exists() or _members(home, scene.run_id) != scene.members:
         return ["the old run can no longer be read as it was"]
     if _members(home, _finish(home)) != scene.members_after:
         return ["the run after the retry differs from one that nobody killed"]

@@ -17,7 +17,7 @@ class Plan:
     seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
     other_seeds: tuple[int, ...] = (1, 2)
     repeats: int = 3
-    kill_organizations: int = 5_000
+    kill_organizations: int = 20_000
     kills: int = 40
     say: Callable[[str], None] = field(default=print, compare=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -83,7 +84,7 @@ def record(result: Result, *, quick: bool) -> Path:
         **asdict(result),
         "verdicts": verdicts,
     }
-    path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
+    path.write_text(json.dumps(_plain(kept), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     return path
 
 
@@ -120,9 +121,20 @@ def table(result: Result, before: Mapping[str, Any] | None) -> str:
 
 def show(value: float) -> str:
     """Three significant digits, with thousands separators above a thousand."""
+    if math.isnan(value):
+        return "–"
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3f}" if 0 < abs(value) < 1 else f"{value:.4g}"
+
+
+def _plain(value: Any) -> Any:
+    """The same for JSON: figures rounded to six digits, null for what is not a number."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _path(name: str, quick: bool) -> Path:

@@ -51,14 +51,13 @@ def communities(ties: Ties, settings: DetectionSettings) -> Ints:
             continue
         low, high = np.searchsorted(edge_components, [components[members[0]], components[members[0]] + 1])
         inside = edges[low:high]
-        labels = _leiden(
+        local = Ties(
             len(members),
             np.searchsorted(members, ties.a[inside]),
             np.searchsorted(members, ties.b[inside]),
             ties.weight[inside],
-            settings,
         )
-        membership[members] = _named_by_least(labels, members)
+        membership[members] = _named_by_least(_scan(local, settings), members)
     return membership
 
 
@@ -79,12 +78,61 @@ def multilevel(ties: Ties, seed: int) -> Ints:
     return _named_by_least(np.asarray(found.membership), np.arange(ties.n))
 
 
-def _leiden(n: int, a: Ints, b: Ints, weight: Ints, settings: DetectionSettings) -> Ints:
+def _scan(ties: Ties, settings: DetectionSettings) -> Ints:
+    """Communities at the resolution of the settings, joined upward where lower ones agree that they are one.
+
+    A ring of thousands is too sparse for the resolution that keeps small rings whole (detection.md: one resolution
+    does not fit all). So the resolution is halved step by step on the graph of communities.
+    """
+    labels = _leiden(ties, np.ones(ties.n, dtype=np.int64), settings.resolution, settings)
+    for level in range(1, settings.levels + 1):
+        if labels.max() == 0:
+            break
+        labels = _join(labels, ties, settings.resolution / 2**level, settings)
+    return labels
+
+
+def _join(labels: Ints, ties: Ties, resolution: float, settings: DetectionSettings) -> Ints:
+    """Join communities that belong together at a lower resolution, unless one of them hardly owes the others.
+
+    Each part of a join must have at least `join_share` of its weight (inside it, and to the other parts) with the
+    other parts: a self-contained ring does not take in the bystanders that lean on it, nor does it merge with another.
+    """
+    quotient, inside = _quotient(labels, ties)
+    joined = _leiden(quotient, np.bincount(labels), resolution, settings)
+    while True:
+        together = joined[quotient.a] == joined[quotient.b]
+        outward = np.zeros(quotient.n)
+        for end in (quotient.a, quotient.b):
+            outward += np.bincount(end[together], weights=quotient.weight[together], minlength=quotient.n)
+        leaning = (outward > 0) & (outward < settings.join_share * (outward + inside))
+        if not leaning.any():
+            break
+        joined[leaning] = joined.max() + 1 + np.arange(np.count_nonzero(leaning))
+    return np.asarray(np.unique(joined, return_inverse=True)[1][labels], dtype=np.int64)
+
+
+def _quotient(labels: Ints, ties: Ties) -> tuple[Ties, Ints]:
+    """The graph of communities, and the weight inside each."""
+    n = int(labels.max()) + 1
+    one, other = labels[ties.a], labels[ties.b]
+    within = one == other
+    inside = np.zeros(n, dtype=np.int64)
+    np.add.at(inside, one[within], ties.weight[within])
+    pair = np.minimum(one, other)[~within] * n + np.maximum(one, other)[~within]
+    pairs, place = np.unique(pair, return_inverse=True)
+    weight = np.zeros(len(pairs), dtype=np.int64)
+    np.add.at(weight, place, ties.weight[~within])
+    return Ties(n, pairs // n, pairs % n, weight), inside
+
+
+def _leiden(ties: Ties, sizes: Ints, resolution: float, settings: DetectionSettings) -> Ints:
     igraph.set_random_number_generator(random.Random(settings.seed))
-    found = _graph(n, a, b).community_leiden(
+    found = _graph(ties.n, ties.a, ties.b).community_leiden(
         objective_function="CPM",
-        weights=weight / WEIGHT_UNIT,
-        resolution=settings.resolution,
+        weights=ties.weight / WEIGHT_UNIT,
+        node_weights=sizes.tolist(),
+        resolution=resolution,
         n_iterations=settings.iterations,
     )
     return np.asarray(found.membership, dtype=np.int64)

@@ -58,7 +58,8 @@ def score(engine: Engine, scorecard: Scorecard, identified: Identified, membersh
     )
     by_cluster = _by_cluster(summed)
     totals = np.array([sum(by_cluster[int(name)].values()) for name in clusters])
-    engine.register("scored_clusters", _clusters(identified, clusters, sizes, totals, by_cluster, scorecard))
+    scored = _clusters(identified, clusters, sizes, totals, by_cluster, scorecard)
+    engine.register("scored_clusters", scored.append_column("ties", [_ties_inside(clusters, membership, ties)]))
     engine.register("scored_members", _members(engine, scorecard, clusters, totals, membership, ties))
     engine.register("lineage", identified.lineage)
 
@@ -134,6 +135,12 @@ def _top(points: dict[str, float]) -> str:
     """The strongest signals; `points` come strongest first."""
     named = [signal for signal, value in points.items() if value > 0 and signal not in (BASE, SIZE)]
     return ";".join(named[:TOP_EVIDENCE])
+
+
+def _ties_inside(clusters: Ints, membership: Ints, ties: Ties) -> Ints:
+    one = membership[ties.a]
+    inside = one[(one == membership[ties.b]) & (one >= 0)]
+    return np.bincount(np.searchsorted(clusters, inside), minlength=len(clusters))
 
 
 def _members(

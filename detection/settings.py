@@ -73,6 +73,10 @@ class DetectionSettings(_Frozen):
     min_weight: float = Field(default=0.05, gt=0)
     resolution: float = Field(default=0.002, gt=0)
     """Constant Potts resolution at this scale of weights."""
+    levels: int = Field(default=6, ge=0)
+    """How many times the resolution is halved to join what a ring of thousands leaves in parts."""
+    join_share: float = Field(default=0.1, ge=0, le=1)
+    """The least share of its weight that every part of a join must have with the other parts."""
     iterations: int = Field(default=4, ge=1)
     seed: int = 1
     min_jaccard: float = Field(default=0.3, gt=0, le=1)

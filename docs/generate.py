@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from typer.main import get_command
@@ -67,15 +67,8 @@ def settings_page() -> str:
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             lines += list(_rows(kind, ""))
-        else:
-            lines += _named_rows(kind, section)
+            lines += [line for name in kind.model_fields for line in _table(section, name, kind)]
     return NOTE + "\n".join(lines) + "\n"
-
-
-def _named_rows(kind: Any, section: str) -> list[str]:
-    """A section of named tables, as `[sources.NAME]`."""
-    model = kind.__args__[1]
-    return list(_rows(model, f"{section.upper()[:-1]}."))
 
 
 def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
@@ -110,16 +103,41 @@ def _docstrings(model: type[BaseModel]) -> dict[str, str]:
     return found
 
 
+def _table(section: str, name: str, model: type[BaseModel]) -> list[str]:
+    """A setting that is a table of models, with its defaults: a row an entry."""
+    entries = model.model_fields[name].get_default(call_default_factory=True)
+    if not isinstance(entries, dict) or not all(isinstance(each, BaseModel) for each in entries.values()):
+        return []
+    kind = type(next(iter(entries.values())))
+    columns = list(kind.model_fields)
+    about = " ".join((kind.__doc__ or "").split())
+    lines = [f"\n### {section}.{name}\n", about, "", f"| {name} | {' | '.join(columns)} |"]
+    lines.append("|---" * (len(columns) + 1) + "|")
+    for entry, value in entries.items():
+        cells = [_default(getattr(value, column)) for column in columns]
+        lines.append(f"| `{entry}` | {' | '.join(cells)} |")
+    return lines
+
+
 def _kind(kind: Any) -> str:
-    name = kind.__name__ if isinstance(kind, type) and not hasattr(kind, "__args__") else str(kind)
-    return name.split(".")[-1].replace("|", "or")
+    """A type in words."""
+    parts = [part for part in get_args(kind) if part is not Ellipsis]
+    if get_origin(kind) is dict:
+        return f"table of {_kind(parts[1])}"
+    if get_origin(kind) in (tuple, list):
+        return f"list of {_kind(parts[0])}"
+    if parts:
+        return " or ".join("nothing" if part is type(None) else _kind(part) for part in parts)
+    words = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
+    name = str(kind.__name__)
+    return words.get(name, name)
 
 
 def _default(value: Any) -> str:
     if isinstance(value, dict):
-        return "a table" if value else "none"
-    if isinstance(value, BaseModel):
-        return "see below"
+        return "see below" if value else "none"
+    if value is None:
+        return "-"
     return f"`{json.dumps(value, default=str, ensure_ascii=False)}`"
 
 

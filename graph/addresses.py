@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
+import socket
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from functools import lru_cache
 
 from graph.spelling import fold
 
-_NOWHERE = tuple(
-    ip_network(text)
-    for text in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "fe80::/10", "ff00::/8")
-)
-"""Unspecified, loopback, link-local, multicast, reserved: they name no customer. Private addresses do name one
-gateway of somebody's and stay."""
 PLAIN_IPV4 = r"^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)$"
 NOWHERE_IPV4 = r"^(?:0|127|169\.254|22[4-9]|2[3-5]\d)\."
-"""The IPv4 part of `_NOWHERE` as a pattern over PLAIN_IPV4 text, for columns."""
+"""Unspecified, loopback, link-local, multicast and reserved IPv4 addresses, as a pattern over PLAIN_IPV4: they name
+no customer. Private addresses do name somebody's gateway and stay."""
+_V4 = re.compile(PLAIN_IPV4)
+_MAPPED = bytes(10) + b"\xff\xff"
+_NOWHERE_V4 = re.compile(NOWHERE_IPV4)
 _PORT_V4 = re.compile(r"^([0-9.]+):[0-9]{1,5}$")
 _WHOLE = re.compile(r"/(?:32|64|128)$")
 _BRACKETS = re.compile(r"^\[([0-9a-f:.]+)(?:%[^\]]*)?\](?::[0-9]{1,5})?$")
@@ -30,24 +29,45 @@ class Place:
     network: str | None
 
 
+@lru_cache(maxsize=65_536)
 def parse_ip(raw: str) -> Place | None:
     """Where `raw` points; None for addresses that name nobody.
 
-    IPv4 mapped into IPv6 is unwrapped; ports, brackets, zones and lengths that mean one customer are dropped. Text that is no address is kept folded:
-    it may still be shared, and dropping the row would let a forged header hide its sender.
+    IPv4 mapped into IPv6 is unwrapped; ports, brackets, zones and lengths that mean one customer are dropped.
+    Text that is no address is kept folded: it may still be shared, and dropping the row would let a forged header
+    hide its sender.
     """
     folded = fold(raw)
     bare = _PORT_V4.sub(r"\1", _BRACKETS.sub(r"\1", _WHOLE.sub("", folded))).partition("%")[0]
+    if _V4.match(bare):
+        return _place_v4(bare)
     try:
-        address = ip_address(bare)
-    except ValueError:
+        packed = socket.inet_pton(socket.AF_INET6, bare)
+    except (OSError, ValueError):
         return Place(folded, None) if folded else None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    if any(address in network for network in _NOWHERE if network.version == address.version):
+    if packed.startswith(_MAPPED):
+        return _place_v4(".".join(map(str, packed[12:])))
+    return _place_v6(packed)
+
+
+def _place_v4(address: str) -> Place | None:
+    if _NOWHERE_V4.match(address):
         return None
-    if isinstance(address, IPv4Address):
-        return Place(str(address), str(IPv4Network((address, 24), strict=False)))
-    return Place(
-        str(IPv6Network((address, 64), strict=False)), str(IPv6Network((address, 48), strict=False))
-    )
+    return Place(address, f"{address.rpartition('.')[0]}.0/24")
+
+
+def _place_v6(packed: bytes) -> Place | None:
+    """None for ::/64 (unspecified, loopback, IPv4-compatible), fe80::/10 (link-local) and ff00::/8 (multicast)."""
+    link_local = packed[0] == 0xFE and packed[1] >> 6 == 2
+    if link_local or packed[0] == 0xFF or not any(packed[:8]):
+        return None
+    groups = packed[:8].hex(":", 2).split(":")
+    return Place(f"{_prefix(groups)}/64", f"{_prefix(groups[:3])}/48")
+
+
+def _prefix(groups: list[str]) -> str:
+    """RFC 5952 text of leading groups followed by zeros, which are the longest run of them."""
+    short = [group.lstrip("0") or "0" for group in groups]
+    while short and short[-1] == "0":
+        short.pop()
+    return f"{':'.join(short)}::"

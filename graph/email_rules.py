@@ -43,8 +43,8 @@ PROVIDERS: dict[str, Provider] = {
 """Providers known by their exact domain; `provider_of` also knows those with a domain in every country."""
 
 _COUNTRY_FAMILIES = {"outlook": "+", "hotmail": "+", "live": "+", "msn": "+", "yahoo": "-", "ymail": "-"}
-_SHARED = frozenset(
-    """aol.com rocketmail.com gmx.com gmx.net gmx.de gmx.at gmx.ch web.de t-online.de freenet.de mail.com email.com
+_SHARED_TEXT = """
+    aol.com rocketmail.com gmx.com gmx.net gmx.de gmx.at gmx.ch web.de t-online.de freenet.de mail.com email.com
     mail.ru inbox.ru list.ru bk.ru internet.ru rambler.ru qq.com foxmail.com 163.com 126.com yeah.net sina.com sina.cn
     sohu.com aliyun.com 139.com 189.cn naver.com hanmail.net daum.net nate.com kakao.com zoho.com zohomail.com
     zohomail.eu tutanota.com tutanota.de tuta.com tuta.io tuta.me keemail.me hey.com orange.fr wanadoo.fr free.fr
@@ -52,8 +52,9 @@ _SHARED = frozenset(
     email.cz abv.bg mail.bg ukr.net i.ua uol.com.br bol.com.br terra.com.br terra.com rediffmail.com comcast.net
     verizon.net att.net sbcglobal.net bellsouth.net cox.net charter.net btinternet.com sky.com virginmedia.com
     bigpond.com optusnet.com.au ziggo.nl kpnmail.nl telenet.be skynet.be bluewin.ch mailbox.org posteo.de
-    duck.com simplelogin.com mozmail.com privaterelay.appleid.com hushmail.com runbox.com startmail.com""".split()
-)
+    duck.com simplelogin.com mozmail.com privaterelay.appleid.com hushmail.com runbox.com startmail.com
+"""
+_SHARED = frozenset(_SHARED_TEXT.split())
 """Domains that strangers share, besides the providers: mailboxes identify there, the domain does not."""
 
 

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from graph.facts_schema import EVENTS
 
-GROUP_ROWS = 131_072
-MOST_BUFFERED = 1_000_000
+GROUP_ROWS = 65_536
+MOST_BUFFERED = 500_000
 MOST_OPEN = 256
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_US = 86_400_000_000

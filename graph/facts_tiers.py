@@ -48,6 +48,15 @@ class SortedTiers:
             tier = merge([self._tiers.pop(), tier])
         self._tiers.append(tier)
 
+    def replace(self, wanted: U64, companions: U64) -> Mask:
+        """Give those of sorted `wanted` that are members new companions; returns which are."""
+        found = np.zeros(len(wanted), dtype=np.bool_)
+        for members, theirs in self._tiers:
+            hit, at = locate(members, wanted)
+            theirs[at[hit]] = companions[hit]
+            found |= hit
+        return found
+
     def add_new(self, numbers: U64) -> Mask:
         """Add numbers in any order; True at the first appearance of each one that was no member before."""
         distinct, first = np.unique(numbers, return_index=True)

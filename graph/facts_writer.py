@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from graph.facts_tiers import U64, Mask, SortedTiers
 from graph.home import Home
 
 _VALUES_GROUP = 131_072
+_SYNCS = 32
+"""Files on their way to the disk at once: many days make many files, and the disk takes them in groups."""
 
 
 class FactsWriter:
@@ -160,13 +163,13 @@ class FactsWriter:
         return f"{self._ingest}-{self._number}.parquet"
 
     def _place(self, moves: list[tuple[Path, Path]]) -> None:
-        for source, target in moves:
-            sync_file(source)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            source.replace(target)
-        for folder in sorted({target.parent for _, target in moves}):
-            sync_folder(folder)
-            sync_folder(folder.parent)
+        with ThreadPoolExecutor(_SYNCS) as pool:
+            list(pool.map(sync_file, [source for source, _ in moves]))
+            for source, target in moves:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                source.replace(target)
+            folders = {target.parent for _, target in moves}
+            list(pool.map(sync_folder, folders | {folder.parent for folder in folders}))
 
     def abort(self) -> None:
         """Forget everything added since the last commit, and remove what was written of it."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 
 from graph.addresses import parse_ip
@@ -99,27 +99,52 @@ _LENGTH = re.compile(r"/[0-9]{1,3}$")
 _PUNCTUATION = str.maketrans("", "", "-:{}")
 
 
-def canonical(kind: Kind, raw: str, region: str | None = None) -> str | None:
+def canonical(kind: Kind, raw: str) -> str | None:
     """The one spelling of what `raw` means, or None for a stop value. Not for secrets: see `secret_values`.
 
-    Idempotent but for `Kind.IP_NETWORK`, which takes an address or a network and gives the network.
+    Idempotent. `Kind.IP_NETWORK` takes an address or a network and gives the network.
     """
     if kind in SECRET_KINDS:
         raise ValueError(f"{kind} is a secret: it has a digest, not a canonical form")
     if kind in EXACT_KINDS:
         return None if is_stop_exact(raw) else raw
-    if kind in TOKEN_KINDS:
-        return _unless_stop(_canonical_token(tidy(raw)))
-    if kind in TIDY_KINDS:
-        return _unless_stop(tidy(raw))
-    if kind in (Kind.IP, Kind.IP_NETWORK):
-        return _canonical_address(kind, raw)
-    if kind is Kind.MAILBOX:
-        mailbox = parse_email(raw).mailbox
-        return None if is_stop_mailbox(mailbox) else mailbox
-    if kind is Kind.EMAIL_DOMAIN:
-        return _unless_stop(parse_email(f"someone@{fold(raw).lstrip('@')}").domain or fold(raw))
+    if kind in TIDY_KINDS or kind in TOKEN_KINDS:
+        text = tidy(raw)
+        return _unless_stop(_canonical_token(text) if kind in TOKEN_KINDS else text)
+    return _READERS.get(kind, _folded)(raw)
+
+
+def _folded(raw: str) -> str | None:
     return _unless_stop(fold(raw))
+
+
+def _address(raw: str) -> str | None:
+    place = parse_ip(raw)
+    return None if place is None else _unless_stop(place.address)
+
+
+def _network(raw: str) -> str | None:
+    folded = fold(raw)
+    place = parse_ip(_LENGTH.sub("", folded))
+    return None if place is None else _unless_stop(place.network or folded)
+
+
+def _mailbox(raw: str) -> str | None:
+    mailbox = parse_email(raw).mailbox
+    return None if is_stop_mailbox(mailbox) else mailbox
+
+
+def _domain(raw: str) -> str | None:
+    bare = fold(raw).lstrip("@")
+    return _unless_stop(parse_email(f"someone@{bare}").domain or bare)
+
+
+_READERS: dict[Kind, Callable[[str], str | None]] = {
+    Kind.IP: _address,
+    Kind.IP_NETWORK: _network,
+    Kind.MAILBOX: _mailbox,
+    Kind.EMAIL_DOMAIN: _domain,
+}
 
 
 def is_stop_exact(raw: str) -> bool:
@@ -137,13 +162,6 @@ def _canonical_token(text: str) -> str:
     return text.translate(_PUNCTUATION).lower() if _GROUPED.match(text) else text
 
 
-def _canonical_address(kind: Kind, raw: str) -> str | None:
-    place = parse_ip(_LENGTH.sub("", fold(raw)) if kind is Kind.IP_NETWORK else raw)
-    if place is None or is_stop(place.address):
-        return None
-    return place.network or fold(raw) if kind is Kind.IP_NETWORK else place.address
-
-
 def key_basis(kind: Kind, canonical_text: str) -> str:
     """The text that is keyed: the canonical form, for names their skeleton."""
     return name_skeleton(canonical_text) if kind is Kind.NAME else canonical_text
@@ -159,7 +177,8 @@ class Keyer:
         self.pepper = pepper
         self.hasher = Hasher(pepper)
         self._states = {
-            kind: hashlib.blake2b(digest_size=KEY_BYTES, key=pepper[:64], person=kind.value.encode()) for kind in Kind
+            kind: hashlib.blake2b(digest_size=KEY_BYTES, key=pepper[:64], person=kind.value.encode())
+            for kind in Kind
         }
 
     def __reduce__(self) -> tuple[type[Keyer], tuple[bytes]]:
@@ -171,7 +190,7 @@ class Keyer:
 
     def keys(self, kind: Kind, bases: Iterable[bytes]) -> bytes:
         """The keys of many texts (UTF-8), one after the other, 16 bytes each."""
-        copy = self._states[kind].copy
+        copy = self._states[kind].copy  # copying a keyed state is faster than keying one a value
         out = []
         for basis in bases:
             state = copy()
@@ -186,7 +205,7 @@ class Keyer:
                 return None
             secret = self.hasher.read(kind, raw, region)
             return None if secret is None else self.key(kind, secret.digest)
-        text = canonical(kind, raw, region)
+        text = canonical(kind, raw)
         return None if text is None else self.key(kind, key_basis(kind, text))
 
 

@@ -68,8 +68,8 @@ def _valid(text: str, region: str | None) -> Phone | None:
         number = phonenumbers.parse(text, region)
     except NumberParseException:
         return None
-    if not phonenumbers.is_valid_number(number):
+    line = phonenumbers.number_type(number)
+    if line == PhoneNumberType.UNKNOWN:  # what no rule of its country allows is not valid
         return None
     country = phonenumbers.region_code_for_number(number)
-    kind = _TYPES.get(phonenumbers.number_type(number))
-    return Phone(phonenumbers.format_number(number, PhoneNumberFormat.E164), country, kind)
+    return Phone(phonenumbers.format_number(number, PhoneNumberFormat.E164), country, _TYPES.get(line))

@@ -19,7 +19,8 @@ VERSION = "v1"
 _TOKEN = re.compile(r"^hmac:v1:([0-9a-f]{64})(?::([^:]*))?(?::([^:]*))?(?::([^:]*))?(?::(h?))?$")
 _CARD = re.compile(r"^[0-9]{12,19}$")
 _SEPARATORS = re.compile(r"[ \-]")
-_MIN_LENGTH_FOR_LAST_FOUR = 8
+MIN_FOR_LAST_FOUR = 8
+"""A secret shorter than this shows nothing of itself."""
 _INNER, _OUTER = 0x36, 0x5C
 
 
@@ -102,7 +103,7 @@ def parse_token(kind: str, text: str) -> Secret | None:
 
 def last_four(canonical: str) -> str:
     """The last four characters, none of a short secret; a colon would end the token's field and is left out."""
-    return canonical[-4:].replace(":", "") if len(canonical) >= _MIN_LENGTH_FOR_LAST_FOUR else ""
+    return canonical[-4:].replace(":", "") if len(canonical) >= MIN_FOR_LAST_FOUR else ""
 
 
 def bin_of(canonical: str) -> str | None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 
-WORDS = frozenset(
-    """null (null) <null> \\n none nil undefined unknown (unknown) n/a #n/a na nan - -- --- – — ? ?? . * 0 00 -1 empty
-    missing unset unspecified undetermined unavailable (none) <none> anonymous redacted [redacted] [masked]
-    [object]""".split()
-    + ["not set", "(not set)", "not available", "not provided", "not applicable", "[object object]", "{}", "[]"]
-)
-"""Whole values, folded."""
-
-EXACT_WORDS = frozenset("null (null) <null> \\n none nil undefined unknown n/a #n/a nan".split())
+_NOTHING = r"null (null) <null> \n none nil undefined unknown n/a #n/a nan"
+EXACT_WORDS = frozenset(_NOTHING.split())
 """The few that are refused even as an organization's or a user's own id, which are otherwise taken as they come."""
+
+_MORE = """
+    (none) <none> (unknown) na - -- --- – — ? ?? . * 0 00 -1 empty missing unset unspecified undetermined
+    unavailable anonymous redacted [redacted] [masked] [object] {} []
+"""
+_PHRASES = {"not set", "(not set)", "not available", "not provided", "not applicable", "[object object]"}
+WORDS = EXACT_WORDS | set(_MORE.split()) | _PHRASES
+"""Whole values, folded."""
 
 ZEROS = r"^(?:[0:\-]+|[fF:\-]+)$"
 """An all-zero or all-ones device, UUID, MAC address or digest."""
@@ -21,9 +22,8 @@ _ZEROS = re.compile(ZEROS)
 MIN_ZEROS = 6
 """From this length on ZEROS is a placeholder: `f` or `ff` may be somebody's code."""
 
-_MAIL_USERS = frozenset(
-    "null none nil undefined unknown n/a na nan noreply no-reply donotreply do-not-reply anonymous".split()
-)
+_SENDERS = "null none nil undefined unknown n/a na nan noreply no-reply donotreply do-not-reply anonymous"
+_MAIL_USERS = frozenset(_SENDERS.split())
 _MAILBOXES = frozenset(
     f"{user}@{domain}"
     for user in ("test", "user", "example", "email", "me", "name", "your", "admin", "foo", "a")

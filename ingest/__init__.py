@@ -1,0 +1,1 @@
+"""Ingest: how facts come in."""

@@ -62,6 +62,8 @@ def plain_value(value: object) -> str:
 
 
 def _values(column: pa.Array, rows: Sequence[int]) -> list[Any]:
+    if pa.types.is_string_view(column.type) or pa.types.is_binary_view(column.type):
+        column = column.cast(pa.binary() if pa.types.is_binary_view(column.type) else pa.string())
     taken = column if len(rows) == len(column) else column.take(pa.array(rows, pa.int64()))
     try:
         return list(taken.to_pylist())

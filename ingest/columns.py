@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from graph.spelling import has_hidden
 from ingest.batch import Rejected
 from ingest.fields import INTEGER_FIELDS, LONG_FIELDS, MONEY_FIELDS
-from ingest.grammar import DETAILS, MICRO, Refused, as_text, parse_boolean, parse_integer, parse_money
+from ingest.grammar import DETAILS, MICRO, GrammarError, as_text, parse_boolean, parse_integer, parse_money
 from ingest.settings import IngestSettings
 from ingest.strings import I64, Bools, Distinct, all_plain, parts
 from ingest.words import read_word
@@ -80,14 +80,30 @@ def to_string(array: pa.Array, field: str | None, problems: Problems) -> pa.Stri
     if pa.types.is_nested(kind):
         problems.add(where(array.is_valid()), "nested_value", field)
         return pa.nulls(len(array), pa.string())
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+    if is_text(kind):
         text = array.cast(pa.string())
         return text if all_plain(text) else _checked_utf8(text, field, problems)
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
-        return _checked_utf8(array, field, problems)
+    if is_bytes(kind):
+        return _checked_utf8(array.cast(pa.binary()), field, problems)
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         return array.cast(pa.string())
     return _each_as_text(array, field, problems)
+
+
+def is_bytes(kind: pa.DataType) -> bool:
+    """Whether the type is one of Arrow's for bytes of any length."""
+    tests = (
+        pa.types.is_binary,
+        pa.types.is_large_binary,
+        pa.types.is_fixed_size_binary,
+        pa.types.is_binary_view,
+    )
+    return any(test(kind) for test in tests)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether the type is one of Arrow's for text."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _checked_utf8(array: pa.Array, field: str | None, problems: Problems) -> pa.StringArray:
@@ -104,7 +120,7 @@ def _each_as_text(array: pa.Array, field: str | None, problems: Problems) -> pa.
     for row, value in enumerate(array.to_pylist()):
         try:
             texts.append(as_text(value))
-        except Refused as refused:
+        except GrammarError as refused:
             problems.add((row,), refused.reason, field)
             texts.append(None)
     return pa.array(texts, pa.string())
@@ -133,7 +149,7 @@ def each_distinct(
     for code, value in enumerate(distinct.values.to_pylist()):
         try:
             out.append(read(value))
-        except Refused as refused:
+        except GrammarError as refused:
             refusals[code] = refused.reason
             out.append(None)
     if refusals:
@@ -148,7 +164,7 @@ def read_words(text: pa.StringArray, field: str, problems: Problems) -> tuple[pa
     hidden = np.array([has_hidden(value) for value in distinct.values.to_pylist()], np.bool_)
     stored = pa.array(words, pa.string()).dictionary_encode()
     codes = pc.fill_null(stored.indices, -1).to_numpy(zero_copy_only=False)
-    indices = distinct.gather(codes, -1)
+    indices = np.asarray(distinct.gather(codes, -1), np.int32)
     mask = indices < 0
     array = pa.DictionaryArray.from_arrays(pa.array(indices, pa.int32(), mask=mask), stored.dictionary)
     return array, np.asarray(distinct.gather(hidden, False), np.bool_)
@@ -167,9 +183,10 @@ def read_integers(array: pa.Array, field: str, settings: IngestSettings, problem
     """Whole numbers as int64."""
     low, high = INTEGER_FIELDS[field]
     if pa.types.is_integer(array.type):
-        outside = pc.or_(pc.less(array, low), pc.greater(array, high))
         if pa.types.is_uint64(array.type):
-            outside = pc.greater(array, high)
+            outside = pc.greater(array, pa.scalar(high, pa.uint64()))
+        else:
+            outside = pc.or_(pc.less(array, low), pc.greater(array, high))
         problems.add(where(outside), "number_out_of_range", field)
         return pc.if_else(outside, None, array).cast(pa.int64())
     text = read_text(array, field, settings, problems)
@@ -196,6 +213,11 @@ def read_money(array: pa.Array, field: str, settings: IngestSettings, problems: 
             return to_money(micros, array.is_null().to_numpy(zero_copy_only=False))
         _read_slow_money(array, slow, micros, field, problems)
         return to_money(micros, array.is_null().to_numpy(zero_copy_only=False))
+    exact = _exact_micros(array)
+    if exact is not None:
+        found, fits = exact
+        problems.add(where(~fits | (found < low)), "number_out_of_range", field)
+        return to_money(found, array.is_null().to_numpy(zero_copy_only=False))
     text = read_text(array, field, settings, problems)
     micros = _read_plainly(
         text,
@@ -241,6 +263,20 @@ def _read_plainly(
     return pa.array(out, mask=~found)
 
 
+def _exact_micros(array: pa.Array) -> tuple[I64, Bools] | None:
+    """Decimals of at most six places and integers in millionths, and which fit; None for other types."""
+    if pa.types.is_integer(array.type) and not pa.types.is_uint64(array.type):
+        whole = pc.fill_null(array.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+        fits = (whole < 10**12) & (whole > -(10**12))
+        return np.where(fits, whole, 0) * MICRO, fits
+    if not pa.types.is_decimal128(array.type) or array.type.scale > 6 or array.type.precision > 32:
+        return None
+    wide = pc.fill_null(array.cast(pa.decimal128(38, 6)), 0)
+    words = np.frombuffer(wide.buffers()[1], np.int64).reshape(-1, 2)[wide.offset : wide.offset + len(wide)]
+    micros, high = np.ascontiguousarray(words[:, 0]), words[:, 1]
+    return micros, (high == micros >> 63) & (micros < 10**18) & (micros > -(10**18))
+
+
 def _float_micros(array: pa.Array) -> tuple[I64, Bools]:
     """Floats in millionths, and which of them rounding might get wrong (too large, not finite, near a half)."""
     values = array.cast(pa.float64()).fill_null(0.0).to_numpy(zero_copy_only=False)
@@ -257,7 +293,7 @@ def _read_slow_money(array: pa.Array, slow: Bools, micros: I64, field: str, prob
     for row, value in zip(rows.tolist(), array.take(pa.array(rows)).to_pylist(), strict=True):
         try:
             micros[row] = int(parse_money(as_text(value) or "", negative=negative) * MICRO)
-        except Refused as refused:
+        except GrammarError as refused:
             problems.add((row,), refused.reason, field)
 
 

@@ -7,7 +7,7 @@ holds both to the same answers. `event_schema()` is the JSON schema for people a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -20,14 +20,13 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     ValidationInfo,
-    model_validator,
 )
 
 from graph.identifiers import is_stop_exact
 from ingest.fields import EVENT_TYPES, INTEGER_FIELDS, LONG_FIELDS, MONEY_FIELDS
 from ingest.grammar import (
     DETAILS,
-    Refused,
+    GrammarError,
     as_text,
     check_moment,
     parse_boolean,
@@ -46,17 +45,39 @@ class Reading:
     """What a row's meaning depends on beside the row: pass it as the validation context."""
 
     arrived_at: datetime
-    settings: IngestSettings = IngestSettings()
+    settings: IngestSettings = field(default_factory=IngestSettings)
     timezone: str | None = None
     epoch_unit: str | None = None
 
 
+def _reading(info: ValidationInfo) -> Reading:
+    context: Reading | None = info.context
+    if context is None:
+        raise TypeError("pass a Reading as the validation context")
+    return context
+
+
 def _text(value: Any, info: ValidationInfo) -> str | None:
     text = as_text(value)
-    settings = info.context.settings
+    settings = _reading(info).settings
     limit = settings.max_identifier if info.field_name in LONG_FIELDS else settings.max_text
     if text is not None and len(text) > limit:
-        raise Refused("too_long")
+        raise GrammarError("too_long")
+    return text
+
+
+def _organization(value: Any, info: ValidationInfo) -> str | None:
+    text = _text(value, info)
+    missing = text is None or is_stop_exact(text)
+    if missing and info.data.get("event_type") != "entity_labelled":
+        raise GrammarError("missing_org_id")
+    return text
+
+
+def _entity(value: Any, info: ValidationInfo) -> str | None:
+    text = _text(value, info)
+    if text is not None and info.data.get("entity_type") is None:
+        raise GrammarError("missing_entity_type")
     return text
 
 
@@ -64,7 +85,7 @@ def _word(value: Any, info: ValidationInfo) -> str | None:
     text = _text(value, info)
     if text is None:
         if info.field_name == "event_type":
-            raise Refused("missing_event_type")
+            raise GrammarError("missing_event_type")
         return None
     return read_word(str(info.field_name), text)
 
@@ -88,9 +109,9 @@ def _moment(value: Any, info: ValidationInfo) -> datetime | None:
     text = _text(value, info)
     if text is None:
         if info.field_name == "occurred_at":
-            raise Refused("missing_occurred_at")
+            raise GrammarError("missing_occurred_at")
         return None
-    reading: Reading = info.context
+    reading = _reading(info)
     micros = parse_moment(text, reading.timezone, reading.epoch_unit)
     latest = reading.arrived_at + reading.settings.future
     check_moment(micros, micros_of(reading.settings.earliest), micros_of(latest))
@@ -129,8 +150,12 @@ class EventV1(BaseModel):
         description="When: RFC 3339 with a zone, or epoch s, ms or µs (one unit a file).",
     )
     event_id: Text = Field(None, description="Unique within a source; makes the row idempotent.")
-    ingested_at: Annotated[datetime | None, _as(_moment)] = Field(None, description="When it was first known.")
-    org_id: Text = Field(None, description="The organization. Exact. Required but for entity_labelled.")
+    ingested_at: Annotated[datetime | None, _as(_moment)] = Field(
+        None, description="When it was first known."
+    )
+    org_id: Annotated[str | None, _as(_organization)] = Field(
+        None, description="The organization. Exact. Required but for entity_labelled."
+    )
     user_id: Text = Field(None, description="The user. Exact.")
     ip: Text = Field(None, description="Client address; IPv6 counts by /64.")
     device_id: Text = Field(None, description="Device; case is ignored in hex and UUIDs only.")
@@ -168,16 +193,9 @@ class EventV1(BaseModel):
     label: Word = Field(None, description="abusive or legitimate.")
     label_source: Word = Field(None, description="Who says so.")
     entity_type: Word = Field(None, description="Kind of `entity_key`: ip, api_key, email …")
-    entity_key: Text = Field(None, description="The labelled identifier; hashed where it is a secret.")
-
-    @model_validator(mode="after")
-    def _complete(self) -> EventV1:
-        missing = self.org_id is None or is_stop_exact(self.org_id)
-        if missing and self.event_type != "entity_labelled":
-            raise Refused("missing_org_id")
-        if self.entity_key is not None and self.entity_type is None:
-            raise Refused("missing_entity_type")
-        return self
+    entity_key: Annotated[str | None, _as(_entity)] = Field(
+        None, description="The labelled identifier; hashed where it is a secret."
+    )
 
 
 _EVENT: TypeAdapter[EventV1] = TypeAdapter(EventV1)
@@ -191,7 +209,7 @@ def read_event(row: Mapping[str, Any], reading: Reading) -> EventV1:
 def reasons(error: ValidationError) -> set[str]:
     """The reason codes (keys of DETAILS) in a failed validation."""
     causes = (problem.get("ctx", {}).get("error") for problem in error.errors())
-    return {cause.reason for cause in causes if isinstance(cause, Refused)} & set(DETAILS)
+    return {cause.reason for cause in causes if isinstance(cause, GrammarError)} & set(DETAILS)
 
 
 def event_schema() -> dict[str, Any]:

@@ -63,7 +63,7 @@ DETAILS = {
 """Every reason code, with what would be right. Details never quote a value: it may be a secret in a wrong column."""
 
 
-class Refused(ValueError):
+class GrammarError(ValueError):
     """A value outside the grammar; `reason` is a key of DETAILS. The value itself is left out on purpose."""
 
     def __init__(self, reason: str) -> None:
@@ -74,7 +74,7 @@ class Refused(ValueError):
 def as_text(value: Any) -> str | None:
     """The text form of a scalar of any source: what the same value would be in a CSV cell. None if absent.
 
-    Whole floats lose their `.0` (pandas turns integer columns with gaps into floats). Raises Refused for lists and
+    Whole floats lose their `.0` (pandas turns integer columns with gaps into floats). Raises GrammarError for lists and
     objects, undecodable bytes and lone surrogates.
     """
     if value is None:
@@ -96,70 +96,70 @@ def as_text(value: Any) -> str | None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise Refused("invalid_utf8") from error
+        raise GrammarError("invalid_utf8") from error
     if "\0" in text:
-        raise Refused("nul_character")
+        raise GrammarError("nul_character")
     return text if text.strip() else None
 
 
 def _bytes_as_text(value: Any) -> str:
     if not isinstance(value, bytes):
-        raise Refused("nested_value")
+        raise GrammarError("nested_value")
     try:
         return value.decode()
     except UnicodeDecodeError as error:
-        raise Refused("invalid_utf8") from error
+        raise GrammarError("invalid_utf8") from error
 
 
 def parse_number(text: str) -> Decimal:
-    """A finite decimal number, exact. Raises Refused (not_a_number, number_out_of_range)."""
+    """A finite decimal number, exact. Raises GrammarError (not_a_number, number_out_of_range)."""
     bare = text.strip()
     if len(bare) > _MAX_DIGITS or not _NUMBER.match(bare):
-        raise Refused("not_a_number")
+        raise GrammarError("not_a_number")
     return Decimal(bare)
 
 
 def parse_money(text: str, *, negative: bool) -> Decimal:
-    """Money with six decimals, rounded half-even; below 10^12 in magnitude. Raises Refused."""
+    """Money with six decimals, rounded half-even; below 10^12 in magnitude. Raises GrammarError."""
     number = parse_number(text)
     if number.adjusted() > 12:
-        raise Refused("number_out_of_range")
+        raise GrammarError("number_out_of_range")
     try:
         money = number.quantize(_SIXTH, context=_CONTEXT)
     except InvalidOperation as error:  # more digits than the context holds
-        raise Refused("number_out_of_range") from error
+        raise GrammarError("number_out_of_range") from error
     if abs(money) >= MONEY_LIMIT or (money < 0 and not negative):
-        raise Refused("number_out_of_range")
+        raise GrammarError("number_out_of_range")
     return money if money else Decimal("0.000000")
 
 
 def parse_integer(text: str, low: int, high: int) -> int:
-    """A whole number from `low` to `high`; `3`, `3.0` and `3e0` are the same. Raises Refused."""
+    """A whole number from `low` to `high`; `3`, `3.0` and `3e0` are the same. Raises GrammarError."""
     number = parse_number(text)
     if number.adjusted() > 20:
-        raise Refused("number_out_of_range")
+        raise GrammarError("number_out_of_range")
     if number.adjusted() < -100 or number != number.to_integral_value():
         if number:
-            raise Refused("not_an_integer")
+            raise GrammarError("not_an_integer")
         return 0 if low <= 0 <= high else _out_of_range()
     whole = int(number)
     return whole if low <= whole <= high else _out_of_range()
 
 
 def _out_of_range() -> int:
-    raise Refused("number_out_of_range")
+    raise GrammarError("number_out_of_range")
 
 
 def parse_boolean(text: str) -> bool:
-    """true, t, yes, y, 1 or false, f, no, n, 0 in any case. Raises Refused."""
+    """true, t, yes, y, 1 or false, f, no, n, 0 in any case. Raises GrammarError."""
     value = _BOOLEANS.get(text.strip().lower())
     if value is None:
-        raise Refused("not_a_boolean")
+        raise GrammarError("not_a_boolean")
     return value
 
 
 def parse_moment(text: str, timezone: str | None = None, epoch_unit: str | None = None) -> int:
-    """Microseconds since 1970 in UTC. Raises Refused.
+    """Microseconds since 1970 in UTC. Raises GrammarError.
 
     `timezone` is the IANA zone of times written without one (absent: such a time is refused; in the hour that a
     clock repeats the earlier reading counts). `epoch_unit` is the one unit of the file (absent: by magnitude).
@@ -174,9 +174,9 @@ def parse_moment(text: str, timezone: str | None = None, epoch_unit: str | None 
     try:
         local = datetime(int(year), int(month), int(day), int(hour), int(minute), min(whole, 59))
     except ValueError as error:
-        raise Refused("bad_timestamp") from error
+        raise GrammarError("bad_timestamp") from error
     if whole > 60:
-        raise Refused("bad_timestamp")
+        raise GrammarError("bad_timestamp")
     micros = int((fraction or "")[:6].ljust(6, "0")) + (MICRO if whole == 60 else 0)
     naive = (local.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
     return naive + micros - _offset(local, zone, timezone)
@@ -185,14 +185,14 @@ def parse_moment(text: str, timezone: str | None = None, epoch_unit: str | None 
 def _offset(local: datetime, zone: str | None, timezone: str | None) -> int:
     if zone is None:
         if timezone is None:
-            raise Refused("timestamp_without_zone")
+            raise GrammarError("timestamp_without_zone")
         return local_offset(local, timezone)
     if zone in ("Z", "z", "UTC"):
         return 0
     digits = zone[1:].replace(":", "").ljust(4, "0")
     hours, minutes = int(digits[:2]), int(digits[2:])
     if hours > 23 or minutes > 59:
-        raise Refused("bad_timestamp")
+        raise GrammarError("bad_timestamp")
     return (-1 if zone[0] == "-" else 1) * (hours * 60 + minutes) * 60 * MICRO
 
 
@@ -206,9 +206,9 @@ def _parse_epoch(bare: str, epoch_unit: str | None) -> int:
     number = epoch_number(bare)
     unit = None if number is None else unit_of(number)
     if number is None or unit is None:
-        raise Refused("bad_timestamp")
+        raise GrammarError("bad_timestamp")
     if epoch_unit is not None and unit != epoch_unit:
-        raise Refused("mixed_epoch_units")
+        raise GrammarError("mixed_epoch_units")
     return int((number * MICROS_A_UNIT[unit]) // 1)
 
 
@@ -221,16 +221,16 @@ def epoch_number(text: str) -> Decimal | None:
     return number if abs(number.adjusted()) < 40 or not number else None
 
 
-def unit_of(number: Decimal | int) -> str | None:
+def unit_of(number: Decimal) -> str | None:
     """The unit of an epoch number by its magnitude, None where no unit fits."""
-    size = abs(number)
+    size: Decimal = abs(number)
     return next((unit for unit, limit in UNIT_LIMITS.items() if size < limit), None)
 
 
 def check_moment(micros: int, earliest: int, latest: int) -> int:
-    """`micros` if it lies in the window (microseconds since 1970, both ends included). Raises Refused."""
+    """`micros` if it lies in the window (microseconds since 1970, both ends included). Raises GrammarError."""
     if micros < earliest:
-        raise Refused("timestamp_too_old")
+        raise GrammarError("timestamp_too_old")
     if micros > latest:
-        raise Refused("timestamp_in_future")
+        raise GrammarError("timestamp_in_future")
     return micros

@@ -7,7 +7,6 @@ which is nearly all, is spelled by Arrow's kernels, the rest one by one.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import compress
 
 import numpy as np
 import numpy.typing as npt
@@ -16,14 +15,24 @@ import pyarrow.compute as pc
 
 from graph.addresses import NOWHERE_IPV4, PLAIN_IPV4, parse_ip
 from graph.email_rules import parse_email
-from graph.identifiers import EXACT_KINDS, KEY_BYTES, TIDY_KINDS, TOKEN_KINDS, Keyer, Kind, canonical, key_basis
-from graph.secret_values import Secret, bin_of
+from graph.identifiers import (
+    EXACT_KINDS,
+    KEY_BYTES,
+    TIDY_KINDS,
+    TOKEN_KINDS,
+    Keyer,
+    Kind,
+    canonical,
+    key_basis,
+)
+from graph.secret_values import MIN_FOR_LAST_FOUR, Secret, bin_of
 from graph.spelling import fold, has_hidden, show
 from graph.stop_values import EXACT_WORDS, MIN_ZEROS, WORDS, ZEROS, is_stop
 from ingest.strings import I64, U64, Bools, Distinct, all_plain
 
 _PLAIN = r"^[ -~]*$"
 _HEX = r"^[0-9A-Fa-f]+$"
+_UUID = r"^[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
 _GROUPED = r"[:\-{}]"
 _WORDS = pa.array(sorted(WORDS))
 _EXACT_WORDS = pa.array(sorted(EXACT_WORDS))
@@ -73,7 +82,7 @@ def to_uuids(words: U64, missing: Bools) -> pa.ExtensionArray:
     """(rows, 2) words as `pa.uuid()`."""
     valid = pa.array(~missing).buffers()[1] if missing.any() else None
     storage = pa.Array.from_buffers(
-        pa.binary(KEY_BYTES), len(words), [valid, pa.py_buffer(np.ascontiguousarray(words))]
+        pa.binary(KEY_BYTES), len(words), [valid, pa.py_buffer(np.ascontiguousarray(words, "<u8"))]
     )
     return pa.ExtensionArray.from_storage(pa.uuid(), storage)
 
@@ -103,7 +112,9 @@ class Identifier:
         encoded = pa.array(values, pa.string()).dictionary_encode()
         texts = encoded.dictionary
         codes = np.append(pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False), -1)
-        rows = codes[np.where(np.append(source.present, False)[source.distinct.codes], source.distinct.codes, -1)]
+        rows = codes[
+            np.where(np.append(source.present, False)[source.distinct.codes], source.distinct.codes, -1)
+        ]
         present = np.ones(len(texts), np.bool_)
         keys = self._keys(kind, texts.cast(pa.binary()).to_pylist(), present)
         distinct = Distinct(rows.astype(np.int32), texts)
@@ -128,44 +139,50 @@ class Identifier:
     def secrets(self, kind: Kind, text: pa.StringArray) -> Keys:
         """The keys of a column of secrets, hashed before they are keyed; only what may be kept is returned."""
         distinct = Distinct.of(text)
-        read = self._read_secrets(kind, distinct.values)
-        present = np.array([secret is not None for secret in read], np.bool_)
-        found = list(compress(read, present.tolist()))
-        keys = self._keys(kind, [secret.digest.encode() for secret in found if secret is not None], present)
-        none = pa.nulls(len(read), pa.string())
-        return Keys(
-            kind,
-            Distinct(distinct.codes, none),
-            keys,
-            present,
-            np.array([secret is not None and secret.hidden for secret in read], np.bool_),
-            none,
-            none,
-            pa.array([None if secret is None else secret.display for secret in read], pa.string()),
-            {
-                name: [None if secret is None else getattr(secret, name) for secret in read]
-                for name in ("country", "line_type", "card_range")
-            },
-        )
-
-    def _read_secrets(self, kind: Kind, values: pa.StringArray) -> list[Secret | None]:
-        texts = values.to_pylist()
-        hasher = self.keyer.hasher
+        values = distinct.values
         tokens = pc.any(pc.starts_with(values, "hmac:")).as_py()
         if kind is Kind.PHONE or tokens or not all_plain(values):
-            return [None if is_stop(fold(t)) else hasher.read(kind.value, t, self.region) for t in texts]
+            return self._each_secret(kind, distinct)
         trimmed = pc.ascii_trim_whitespace(values)
-        stops = _stops(trimmed).to_numpy(zero_copy_only=False).tolist()
-        digests = hasher.digests(trimmed.cast(pa.binary()).to_pylist())
+        present = ~_stops(trimmed).to_numpy(zero_copy_only=False)
+        digests = self.keyer.hasher.digests(trimmed.filter(pa.array(present)).cast(pa.binary()).to_pylist())
+        short = pc.less(pc.binary_length(trimmed), MIN_FOR_LAST_FOUR)
         lasts = pc.replace_substring(pc.utf8_slice_codeunits(trimmed, -4), ":", "")
-        lasts = pc.if_else(pc.less(pc.binary_length(trimmed), 8), "", lasts).to_pylist()
-        ranges: list[str | None] = [None] * len(texts)
+        display = pc.binary_join_element_wise("…", pc.if_else(short, "", lasts), "")
+        notes: dict[str, list[str | None]] = {}
         if kind is Kind.PAYMENT_METHOD:
-            ranges = [bin_of(t) for t in trimmed.to_pylist()]
-        return [
-            None if stop else Secret(digest, last, card_range=card)
-            for stop, digest, last, card in zip(stops, digests, lasts, ranges, strict=True)
+            notes["card_range"] = [bin_of(value) for value in trimmed.to_pylist()]
+        hidden = np.zeros(len(values), np.bool_)
+        return self._secret_keys(kind, distinct, digests, present, hidden, display, notes)
+
+    def _each_secret(self, kind: Kind, distinct: Distinct) -> Keys:
+        read: list[Secret | None] = [
+            None if is_stop(fold(text)) else self.keyer.hasher.read(kind.value, text, self.region)
+            for text in distinct.values.to_pylist()
         ]
+        digests = [secret.digest for secret in read if secret is not None]
+        present = np.array([secret is not None for secret in read], np.bool_)
+        hidden = np.array([secret is not None and secret.hidden for secret in read], np.bool_)
+        display = pa.array([None if secret is None else secret.display for secret in read], pa.string())
+        notes: dict[str, list[str | None]] = {
+            name: [None if secret is None else getattr(secret, name) for secret in read]
+            for name in ("country", "line_type", "card_range")
+        }
+        return self._secret_keys(kind, distinct, digests, present, hidden, display, notes)
+
+    def _secret_keys(
+        self,
+        kind: Kind,
+        distinct: Distinct,
+        digests: list[str],
+        present: Bools,
+        hidden: Bools,
+        display: pa.StringArray,
+        notes: dict[str, list[str | None]],
+    ) -> Keys:
+        none = pa.nulls(len(present), pa.string())
+        keys = self._keys(kind, [digest.encode() for digest in digests], present)
+        return Keys(kind, Distinct(distinct.codes, none), keys, present, hidden, none, none, display, notes)
 
     def _keys(self, kind: Kind, bases: list[bytes], present: Bools) -> U64:
         keys = np.zeros((len(present), 2), np.uint64)
@@ -190,7 +207,10 @@ def _spell(kind: Kind, raw: pa.StringArray) -> pa.StringArray:
     elif kind in EXACT_KINDS or kind in TIDY_KINDS or kind in TOKEN_KINDS or kind in _FOLDED_KINDS:
         fast = _plain_rows(raw)
         if kind in TOKEN_KINDS and fast.any():
-            fast &= ~pc.match_substring_regex(raw, _GROUPED).to_numpy(zero_copy_only=False)
+            grouped = pc.and_not(
+                pc.match_substring_regex(raw, _GROUPED), pc.match_substring_regex(raw, _UUID)
+            )
+            fast &= ~grouped.to_numpy(zero_copy_only=False)
     if fast.all():
         return _spell_plain(kind, raw)
     out: npt.NDArray[np.object_] = np.full(len(raw), None, object)
@@ -217,6 +237,7 @@ def _spell_plain(kind: Kind, raw: pa.StringArray) -> pa.StringArray:
     if kind in _FOLDED_KINDS:
         text = pc.ascii_lower(text)
     elif kind in TOKEN_KINDS:
+        text = pc.if_else(pc.match_substring_regex(text, _UUID), pc.replace_substring(text, "-", ""), text)
         text = pc.if_else(pc.match_substring_regex(text, _HEX), pc.ascii_lower(text), text)
     return pc.if_else(_stops(text), None, text)
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest.batch import RawBatch
+from ingest.fields import SECRET_FIELDS
 from ingest.mapping import EPOCH_UNITS, EventRule, InputRule, When
 
 I64 = npt.NDArray[np.int64]
@@ -27,6 +28,13 @@ class MappedBatch:
     batch: RawBatch
     rows: I64
     position: int
+
+
+def secret_columns(rule: InputRule) -> dict[str, str]:
+    """The input's own columns that become secret fields in some event, and which."""
+    parts = (rule, *rule.events)
+    pairs = ((origin, to) for part in parts for to, origin in part.columns.items())
+    return {origin: to for origin, to in pairs if to in (*SECRET_FIELDS, "entity_key")}
 
 
 def take_rows(batch: RawBatch, rows: I64) -> RawBatch:
@@ -100,7 +108,7 @@ def _rename(rule: InputRule, event: EventRule | None, batch: RawBatch, position:
     stands = {**rule.values, **(event.values if event else {})}
     if event is not None:
         constants["event_type"] = event.event_type
-    moved = set(places.values())
+    moved = {*places.values(), *secret_columns(rule)}
     columns = {name: column for name, column in batch.columns.items() if name not in moved}
     columns.update((to, batch.columns[origin]) for to, origin in places.items() if origin in batch.columns)
     for name, words in stands.items():
@@ -133,7 +141,7 @@ def _times(column: pa.Array, layout: str) -> pa.Array:
 
 def _time(text: str, layout: str) -> str:
     try:
-        moment = datetime.strptime(text.strip(), layout)  # noqa: DTZ007 - a zone is kept if the layout has one
+        moment = datetime.strptime(text.strip(), layout)
     except ValueError:
         return f"{text} (not {layout})"
     return (moment if moment.tzinfo is None else moment.astimezone(UTC)).isoformat()

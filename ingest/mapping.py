@@ -99,7 +99,9 @@ class InputRule(_Columns):
     match: str = Field("*", description="File name, with * and ?; standard input is called -.")
     format: Literal["ndjson", "csv", "parquet", "log"] | None = None
     source: str | None = Field(None, min_length=1, description="Where the rows come from.")
-    timezone: Annotated[str, AfterValidator(_zone)] | None = Field(None, description="Zone of times without one.")
+    timezone: Annotated[str, AfterValidator(_zone)] | None = Field(
+        None, description="Zone of times without one."
+    )
     time_format: str | None = Field(
         None, description="Of occurred_at: directives of strptime, or epoch_s, epoch_ms, epoch_us."
     )

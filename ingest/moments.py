@@ -15,7 +15,7 @@ from ingest.grammar import (
     MICRO,
     MICROS_A_UNIT,
     UNIT_LIMITS,
-    Refused,
+    GrammarError,
     epoch_number,
     local_offset,
     parse_moment,
@@ -25,12 +25,13 @@ from ingest.strings import I64, Bools, parts
 
 WITH_ZONE, LOCAL, SLOW = 0, 1, 2
 _QUARTER = 900 * MICRO
+_DAY = 86_400 * MICRO
 _UNIT_SAMPLE = 64
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - local clock readings carry no zone
+_EPOCH = datetime(1970, 1, 1)
 _WHOLE_EPOCH = r"^[0-9]{1,18}$"
 _EPOCH_LIKE = r"^\s*[+-]?\.?[0-9][0-9.]*([eE][+-]?[0-9]+)?\s*$"
 _SHAPE = np.frombuffer(b"0000-00-00T00:00:00", np.uint8)
-_DIGITS = np.flatnonzero(_SHAPE == ord("0"))
+_DIGITS = np.flatnonzero(_SHAPE == 48)
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def iso_moments(array: pa.StringArray) -> tuple[I64, npt.NDArray[np.uint8]]:
 
 def _parse_shape(cells: npt.NDArray[np.uint8], length: int) -> tuple[I64, npt.NDArray[np.uint8]]:
     digits = (cells - np.uint8(48)).astype(np.uint8)
-    good: Bools = (digits[:, _DIGITS] <= 9).all(axis=1)
+    good = np.asarray((digits[:, _DIGITS] <= 9).all(axis=1))
     for place in (4, 7, 13, 16):
         good &= cells[:, place] == _SHAPE[place]
     good &= (cells[:, 10] == ord("T")) | (cells[:, 10] == ord(" "))
@@ -68,7 +69,9 @@ def _parse_shape(cells: npt.NDArray[np.uint8], length: int) -> tuple[I64, npt.ND
     micros = whole
     state = np.full(len(cells), SLOW, np.uint8)
     utc = cells[:, -1] == ord("Z")
-    offset = ~utc & np.isin(cells[:, max(length - 6, 0)], [ord("+"), ord("-")]) if length >= 25 else ~utc & False
+    offset = (
+        ~utc & np.isin(cells[:, max(length - 6, 0)], [ord("+"), ord("-")]) if length >= 25 else ~utc & False
+    )
     for rows, tail in ((utc, 1), (offset, 6), (~utc & ~offset, 0)):
         fraction, fits = _fraction(cells, digits, length - 19 - tail)
         chosen = rows & good & fits
@@ -103,25 +106,23 @@ def _civil(digits: npt.NDArray[np.uint8]) -> tuple[I64, Bools]:
     return ((days * 24 + hour) * 3600 + minute * 60 + second) * MICRO, valid
 
 
-def _fraction(
-    cells: npt.NDArray[np.uint8], digits: npt.NDArray[np.uint8], width: int
-) -> tuple[I64, Bools | bool]:
+def _fraction(cells: npt.NDArray[np.uint8], digits: npt.NDArray[np.uint8], width: int) -> tuple[I64, Bools]:
     zero = np.zeros(len(cells), np.int64)
     if width == 0:
-        return zero, True
+        return zero, np.ones(len(cells), np.bool_)
     if not 2 <= width <= 7:
-        return zero, False
+        return zero, np.zeros(len(cells), np.bool_)
     total = zero
     for place in range(20, 19 + width):
         total = total * 10 + digits[:, place]
-    fits: Bools = (cells[:, 19] == ord(".")) & (digits[:, 20 : 19 + width] <= 9).all(axis=1)
+    fits = np.asarray((cells[:, 19] == ord(".")) & (digits[:, 20 : 19 + width] <= 9).all(axis=1))
     return total * 10 ** (7 - width), fits
 
 
 def _zone(cells: npt.NDArray[np.uint8], digits: npt.NDArray[np.uint8]) -> tuple[I64, Bools]:
     tail = digits[:, -5:].astype(np.int64)
     hours, minutes = tail[:, 0] * 10 + tail[:, 1], tail[:, 3] * 10 + tail[:, 4]
-    fits: Bools = (digits[:, [-5, -4, -2, -1]] <= 9).all(axis=1) & (cells[:, -3] == ord(":"))
+    fits = np.asarray((digits[:, [-5, -4, -2, -1]] <= 9).all(axis=1) & (cells[:, -3] == ord(":")))
     fits &= (hours <= 23) & (minutes <= 59)
     sign = np.where(cells[:, -6] == ord("-"), -1, 1)
     return sign * (hours * 60 + minutes) * 60 * MICRO, fits
@@ -165,7 +166,7 @@ def _read_rest(
     for text in encoded.dictionary.to_pylist():
         try:
             read.append(parse_moment(text, timezone, unit))
-        except Refused as refused:
+        except GrammarError as refused:
             read.append(refused.reason)
     for row, code in zip(rows[~whole].tolist(), encoded.indices.to_pylist(), strict=True):
         value = read[code]
@@ -175,6 +176,25 @@ def _read_rest(
             into.micros[row], into.found[row] = value, True
         else:
             into.failed[row] = "bad_timestamp"
+
+
+def typed_moments(column: pa.Array, timezone: str | None, window: tuple[int, int]) -> Moments:
+    """Read a column of Arrow timestamps of any unit, with or without zone; `window` as accepted later."""
+    present = column.is_valid().to_numpy(zero_copy_only=False)
+    ticks = pc.fill_null(column.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+    if column.type.unit == "ns":
+        micros = ticks // 1000
+    else:
+        scale = MICROS_A_UNIT[column.type.unit]
+        limit = 2**62 // scale
+        micros = np.clip(ticks, -limit, limit) * scale
+    if column.type.tz is not None:
+        return Moments(micros, present, {})
+    if timezone is None:
+        failed = dict.fromkeys(np.flatnonzero(present).tolist(), "timestamp_without_zone")
+        return Moments(micros, np.zeros(len(micros), np.bool_), failed)
+    near = np.clip(micros, window[0] - 2 * _DAY, window[1] + 2 * _DAY)  # what is outside stays outside
+    return Moments(to_utc(near, timezone), present, {})
 
 
 def epoch_moments(numbers: I64, present: Bools, unit: str | None) -> Moments:

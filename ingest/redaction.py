@@ -20,10 +20,12 @@ from graph.secret_values import Hasher
 from graph.spelling import fold
 from graph.stop_values import is_stop
 from ingest.fields import SECRET_FIELDS
-from ingest.grammar import Refused, as_text
+from ingest.grammar import GrammarError, as_text
 
 MASK = "[masked]"
-_NAME = re.compile(r"api[_\- ]?key|payment[_\- ]?method|(?<![a-z_])phone(?![a-z_])|entity[_\- ]?key", re.IGNORECASE)
+_NAME = re.compile(
+    r"api[_\- ]?key|payment[_\- ]?method|(?<![a-z_])phone(?![a-z_])|entity[_\- ]?key", re.IGNORECASE
+)
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
 
@@ -55,16 +57,18 @@ class Redactor:
             field = known.value if known is not None else Kind.API_KEY.value
         try:
             text = as_text(value)
-        except Refused:
+        except GrammarError:
             return MASK
         if text is None or is_stop(fold(text)):
             return value
         secret = self._hasher.read(field, text, self._region)
-        return text if secret is None else secret.token
+        return MASK if secret is None else secret.token  # a placeholder, as the mask is
 
     def row(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """A parsed or mapped row."""
-        entity_type = next((str(v) for k, v in row.items() if fold(k) == "entity_type" and v is not None), None)
+        entity_type = next(
+            (str(v) for k, v in row.items() if fold(k) == "entity_type" and v is not None), None
+        )
         return {name: self._any(name, value, entity_type) for name, value in row.items()}
 
     def _any(self, name: str, value: Any, entity_type: str | None) -> Any:

@@ -58,7 +58,9 @@ def parts(array: pa.Array) -> tuple[I64, npt.NDArray[np.uint8]]:
     if offsets is None:
         return np.zeros(1, np.int64), np.zeros(0, np.uint8)
     wide = pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type)
-    ends = np.frombuffer(offsets, np.int64 if wide else np.int32)[array.offset : array.offset + len(array) + 1]
+    ends = np.frombuffer(offsets, np.int64 if wide else np.int32)[
+        array.offset : array.offset + len(array) + 1
+    ]
     raw = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
     return ends.astype(np.int64), raw
 

@@ -30,7 +30,7 @@ def _tables(keys: Keys, organizations: U64, missing: Bools) -> list[pa.Table]:
     if keys.hidden.any() and keys.kind is not Kind.ORGANIZATION:
         again = _repeated_hidden(keys, organizations)
         if len(again):
-            codes = keys.distinct.codes[again]
+            codes = keys.distinct.codes[again].astype(np.int64)
             tables.append(_table(keys, codes, organizations[again], missing[again]))
     return tables
 
@@ -41,9 +41,9 @@ def _repeated_hidden(keys: Keys, organizations: U64) -> I64:
     rows = np.flatnonzero(usable)
     pairs = np.column_stack([keys.distinct.codes[rows].astype(np.uint64), organizations[rows]])
     _, first = np.unique(pairs, axis=0, return_index=True)
-    found = rows[np.sort(first)]
-    beginnings = keys.distinct.first_rows()
-    return found[beginnings[keys.distinct.codes[found]] != found]
+    found: I64 = rows[np.sort(first)]
+    again: Bools = keys.distinct.first_rows()[keys.distinct.codes[found]] != found
+    return found[again]
 
 
 def _table(keys: Keys, codes: I64, owners: U64, ownerless: Bools) -> pa.Table:

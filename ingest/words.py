@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from graph.identifiers import ENTITY_TYPES
 from graph.spelling import fold, tidy
 from graph.stop_values import is_stop
-from ingest.fields import CHOICES, CURRENCIES, EVENT_TYPES, FOLDED_TEXT
-from ingest.grammar import Refused
+from ingest.fields import CHOICES, CURRENCIES, EVENT_TYPES, FREE_TEXT
+from ingest.grammar import GrammarError
 
 _COUNTRY = re.compile(r"^[A-Z][A-Z0-9]$")
 _EVENT_TYPES = frozenset(EVENT_TYPES)
@@ -17,7 +18,7 @@ UNREAL_COUNTRIES = frozenset({"XX", "ZZ"})
 
 
 def read_word(field: str, raw: str) -> str | None:
-    """What is stored for a descriptive column's text; None for a placeholder. Raises Refused.
+    """What is stored for a descriptive column's text; None for a placeholder. Raises GrammarError.
 
     Columns: `event_type`, `entity_type`, `country`, `currency`, and those of FOLDED_TEXT, FREE_TEXT and CHOICES.
     """
@@ -26,46 +27,56 @@ def read_word(field: str, raw: str) -> str | None:
     folded = fold(raw)
     if is_stop(folded):
         return None
-    if field == "entity_type":
-        return _read_entity_type(folded)
-    if field == "country":
-        return _read_country(folded)
-    if field == "currency":
-        return _read_currency(folded)
-    if field in CHOICES:
-        if folded not in CHOICES[field]:
-            raise Refused(f"unknown_{field}")
-        return folded
-    if field == "payment_bin" and folded.isdigit():
-        return folded[:8]  # a whole card number in the wrong column must not be kept
-    return folded if field in FOLDED_TEXT else tidy(raw)
+    if field in FREE_TEXT:
+        return tidy(raw)
+    return _READERS[field](folded) if field in _READERS else _read_choice(field, folded)
 
 
 def _read_event_type(raw: str) -> str:
     folded = fold(raw)
     if not folded:
-        raise Refused("missing_event_type")
+        raise GrammarError("missing_event_type")
     if folded not in _EVENT_TYPES:
-        raise Refused("unknown_event_type")
+        raise GrammarError("unknown_event_type")
     return folded
 
 
 def _read_entity_type(folded: str) -> str:
     kind = ENTITY_TYPES.get(folded)
     if kind is None:
-        raise Refused("unknown_entity_type")
+        raise GrammarError("unknown_entity_type")
     return kind.value
 
 
 def _read_country(folded: str) -> str | None:
     code = folded.upper()
     if not _COUNTRY.match(code):
-        raise Refused("unknown_country")
+        raise GrammarError("unknown_country")
     return None if code in UNREAL_COUNTRIES else code
 
 
 def _read_currency(folded: str) -> str:
     code = folded.upper()
     if code not in CURRENCIES:
-        raise Refused("unknown_currency")
+        raise GrammarError("unknown_currency")
     return code
+
+
+def _read_choice(field: str, folded: str) -> str:
+    if field in CHOICES and folded not in CHOICES[field]:
+        raise GrammarError(f"unknown_{field}")
+    return folded
+
+
+def _read_bin(folded: str) -> str:
+    return (
+        folded[:8] if folded.isdigit() else folded
+    )  # a whole card number in the wrong column must not be kept
+
+
+_READERS: dict[str, Callable[[str], str | None]] = {
+    "entity_type": _read_entity_type,
+    "country": _read_country,
+    "currency": _read_currency,
+    "payment_bin": _read_bin,
+}

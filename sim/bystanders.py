@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from sim.identifiers import NULL, TAGS, own_mailboxes, with_variant
+from sim.identifiers import TAGS, own_mailboxes, with_variant
 from sim.mix import Int64
 from sim.profile import SLOTS, Profile
 from sim.world import DAY, HOUR, MINUTE, World, exponential
@@ -42,7 +42,9 @@ class Crowd:
 
     def addresses(self, network: str, each: int) -> Int64:
         """Return, row by row, `SLOTS` of the `each` addresses of the row's group."""
-        pool = self.world.identifiers.addresses(network, self.groups * each, self.rng).reshape(self.groups, each)
+        pool = self.world.identifiers.addresses(network, self.groups * each, self.rng).reshape(
+            self.groups, each
+        )
         return pool[self.group[:, None], self.rng.integers(0, each, size=(len(self.rows), SLOTS))]
 
     def share_card(self, share: float) -> None:
@@ -104,7 +106,9 @@ def _agency(c: Crowd) -> None:
 def _hackathon(c: Crowd) -> None:
     c.p.address[c.rows, :2] = c.addresses("office", 1)[:, :2]
     day = c.world.days_drawn(c.groups, c.rng)[c.group]
-    c.p.created[c.rows] = c.world.start + day * DAY + 8 * HOUR + (c.rng.random(len(c.rows)) ** 2 * 9 * HOUR).astype(np.int64)
+    c.p.created[c.rows] = (
+        c.world.start + day * DAY + 8 * HOUR + (c.rng.random(len(c.rows)) ** 2 * 9 * HOUR).astype(np.int64)
+    )
     c.p.promo[c.rows] = _WEAK_PROMO + c.world.identifiers.tokens("promo", c.groups)[c.group]
     c.p.span_days[c.rows] = 2.0
     c.p.calls[c.rows] += 4
@@ -226,6 +230,8 @@ def group_sizes(kind: Kind, total: int, rng: np.random.Generator) -> Int64:
     """Split `total` organizations into groups, log-uniform between the kind's sizes; the last may be smaller."""
     if kind.high == 1:
         return np.ones(total, dtype=np.int64)
-    sizes = np.exp(rng.uniform(np.log(kind.low), np.log(kind.high + 1), size=total // kind.low + 1)).astype(np.int64)
+    sizes = np.exp(rng.uniform(np.log(kind.low), np.log(kind.high + 1), size=total // kind.low + 1)).astype(
+        np.int64
+    )
     ends = np.minimum(np.cumsum(sizes), total)
     return np.diff(ends[: int(np.searchsorted(ends, total)) + 1], prepend=0)

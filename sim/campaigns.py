@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, get_args
 
@@ -13,14 +13,16 @@ import numpy as np
 
 from sim.bystanders import KINDS, Crowd, Kind, group_sizes
 from sim.events import Batch
+from sim.framing import Victims, choose, frame
 from sim.lifecycle import emit
 from sim.mix import Int64
+from sim.operation import Operation
 from sim.profile import draw
-from sim.rings import RING_KINDS, Difficulty, Rings, muster, plan
+from sim.rings import Difficulty, Rings, muster, plan
 from sim.spill import Spill
-from sim.tactics import Operation, conspire
+from sim.tactics import conspire
 from sim.truth import Truth
-from sim.world import DAY, World
+from sim.world import World
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage in words, how much of it is done, and how much there is."""
@@ -28,16 +30,19 @@ Progress = Callable[[str, int, int], None]
 _CHUNK: Final = 40_000
 _LIFECYCLE_EVENTS: Final = 7.0
 _YEAR: Final = 365
+_END: Final = datetime(2026, 10, 1, tzinfo=UTC)
+"""The default window ends here however long it is: events from the future would be refused at ingest."""
 
 
 @dataclass(frozen=True)
 class Campaign:
     """What to simulate.
 
-    `organizations` in all, of which `abusive_share` belongs to rings, over `days` days from `start` (absent: 30, or a
-    year for `serial`). `attack_days` crowds all rings into so many days, most of them one operator's, as in the
-    incident. `events_per_organization` is aimed at, not met exactly. `framed_victims` honest organizations are tied to
-    rings by forged identifiers: one, three or ten each, in turn.
+    `organizations` in all, of which `abusive_share` belongs to rings, over `days` days (absent: 30, or
+    a year for `serial`) from `start` (absent: so that the last day is 30 September 2026). `attack_days` crowds all rings into so many days, most of them one operator's, as in the
+    incident. `events_per_organization` is aimed at, not met exactly. `framed_victims` honest organizations (fewer, if
+    there are not as many ordinary people with a telephone) are tied to rings by forged identifiers: one, three or ten
+    each, in turn. Raises ValueError for settings that make no sense.
     """
 
     organizations: int = 100_000
@@ -45,7 +50,7 @@ class Campaign:
     difficulty: Difficulty = "plain"
     abusive_share: float = 0.05
     days: int | None = None
-    start: datetime = datetime(2026, 9, 1, tzinfo=UTC)
+    start: datetime | None = None
     attack_days: int | None = None
     events_per_organization: float = 20.0
     framed_victims: int = 0
@@ -54,11 +59,12 @@ class Campaign:
         problems = {
             "organizations must be at least 100": self.organizations < 100,
             "seed must not be negative": self.seed < 0,
-            f"difficulty must be one of {', '.join(get_args(Difficulty))}": self.difficulty not in get_args(Difficulty),
+            f"difficulty must be one of {', '.join(get_args(Difficulty))}": self.difficulty
+            not in get_args(Difficulty),
             "abusive_share must lie between 0 and 0.9": not 0 <= self.abusive_share <= 0.9,
             "days must be at least 2": self.window_days < 2,
             "attack_days must lie between 1 and days": not 1 <= (self.attack_days or 1) <= self.window_days,
-            "start must have a time zone": self.start.tzinfo is None,
+            "start must have a time zone": self.start is not None and self.start.tzinfo is None,
             "events_per_organization must be at least 10": self.events_per_organization < 10,
             "framed_victims must not be negative": self.framed_victims < 0,
         }
@@ -70,6 +76,11 @@ class Campaign:
     def window_days(self) -> int:
         """Days that the events cover."""
         return self.days if self.days is not None else _YEAR if self.difficulty == "serial" else 30
+
+    @property
+    def first_moment(self) -> datetime:
+        """When the window opens."""
+        return self.start if self.start is not None else _END - timedelta(days=self.window_days)
 
     @property
     def abusive(self) -> int:
@@ -97,11 +108,13 @@ def simulate(settings: Campaign, out: Path, progress: Progress | None = None) ->
     """
     tell = progress or (lambda _stage, _done, _total: None)
     out.mkdir(parents=True, exist_ok=True)
-    start = int(settings.start.timestamp()) * 1_000_000
+    start = int(settings.first_moment.timestamp()) * 1_000_000
     world = World(settings.organizations, settings.abusive, settings.seed, start, settings.window_days)
     rings = plan(world, settings.abusive, settings.difficulty, settings.attack_days)
     with tempfile.TemporaryDirectory(dir=out, prefix=".simulate-") as scratch:
-        run = _Run(settings, world, Spill(Path(scratch), start, settings.window_days), Truth(settings.seed), tell)
+        run = _Run(
+            settings, world, Spill(Path(scratch), start, settings.window_days), Truth(settings.seed), tell
+        )
         try:
             run.honest()
             run.abusive(rings)
@@ -133,6 +146,7 @@ class _Run:
     tell: Progress
     made: int = 0
     chunk: int = 0
+    victims: Victims | None = None
 
     @property
     def _scale(self) -> float:
@@ -163,22 +177,28 @@ class _Run:
         org, rng = self._take(int(sizes.sum()))
         p = draw(self.world, org, rng, self._scale)
         kind.alter(Crowd(p, np.arange(len(org)), np.repeat(np.arange(len(sizes)), sizes), self.world, rng))
+        if name == "plain_user" and self.victims is None and self.settings.framed_victims:
+            self.victims = choose(p, self.settings.framed_victims, rng)
         batch = Batch()
         emit(batch, p, self.world, rng)
-        self.truth.add_honest(org, name, p.paying)
+        self.truth.add_honest(org, name, p.pays)
         self._flush(batch, rng)
 
     def abusive(self, rings: Rings) -> None:
-        """Simulate the rings, some at a time."""
-        for chunk in _ranges(rings.size, _CHUNK):
-            size = int(rings.size[chunk[0] : chunk[1]].sum())
-            org, rng = self._take(size)
-            members = muster(self.world, rings, chunk, self.settings.difficulty, rng)
+        """Simulate the rings, some at a time, and have each lot of them frame some of the victims."""
+        lots = _ranges(rings.size, _CHUNK)
+        for index, lot in enumerate(lots):
+            org, rng = self._take(int(rings.size[lot[0] : lot[1]].sum()))
+            members = muster(self.world, rings, lot, self.settings.difficulty, rng)
             p = draw(self.world, org, rng, self._scale)
             conspire(Operation(p, members, self.world, self.settings.difficulty, rng))
             batch = Batch()
             emit(batch, p, self.world, rng)
-            self.truth.add_abusive(org, members.campaign, members.level, members.kind, RING_KINDS)
+            self.truth.add_abusive(p.org, members, p.pays)
+            if self.victims is not None:
+                victims = self.victims.part(index, len(lots))
+                frame(batch, victims, p, members, rng)
+                self.truth.frame(victims.org)
             self._flush(batch, rng)
 
 

@@ -84,14 +84,14 @@ COLUMNS: Final[dict[str, Column]] = {
     "reason": _text(render.listed(REASONS)),
     "other_org_id": _text(_ORGANIZATION, "org"),
 }
+
+
 def _written(column: Column) -> pa.DataType:
     """Text of few distinct values reaches the file through a dictionary; readers see plain text."""
     return column.type if column.distinct or not column.spell else pa.dictionary(pa.int32(), pa.string())
 
 
-SCHEMA: Final = pa.schema(
-    [pa.field(name, _written(column)) for name, column in COLUMNS.items()]
-)
+SCHEMA: Final = pa.schema([pa.field(name, _written(column)) for name, column in COLUMNS.items()])
 SPILL_SCHEMA: Final = pa.schema([pa.field(name, pa.int64()) for name in COLUMNS])
 JUNK: Final = {name: np.arange(-2, -2 - len(c.junk), -1) for name, c in COLUMNS.items() if c.junk}
 """The codes of a column's junk values: -2, -3 and so on."""
@@ -109,7 +109,9 @@ def decode(name: str, codes: Int64, seed: int) -> pa.Array:
     if column.distinct:
         return column.spell(codes, by)
     encoded = pa.array(codes, mask=missing).dictionary_encode()
-    return pa.DictionaryArray.from_arrays(encoded.indices, _spelt(column, encoded.dictionary.to_numpy(), by))
+    # Two codes may spell the same text (two people of one name); a dictionary must not hold it twice.
+    spelt = _spelt(column, encoded.dictionary.to_numpy(), by).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(spelt.indices.take(encoded.indices), spelt.dictionary)
 
 
 def _spelt(column: Column, distinct: Int64, by: int) -> pa.Array:

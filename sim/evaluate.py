@@ -189,10 +189,10 @@ def _meet(
     strangers += listed.filter(pa.array(simpler.positions(truth.org_ids, listed) < 0)).to_pylist()
     strangers = sorted(set(strangers))
     if strangers:
-        warnings.append(f"{len(strangers):,} organizations are not in the truth: counted as legitimate")
+        warnings.append(f"of the run, {len(strangers):,} are not in the truth: counted as legitimate")
     missing = len(truth) - int((here >= 0).sum())
     if missing:
-        warnings.append(f"{missing:,} organizations of the truth are not in the run: counted as unlisted")
+        warnings.append(f"of the truth, {missing:,} are not in the run: counted as unlisted")
     return truth.with_strangers(strangers), tuple(warnings)
 
 

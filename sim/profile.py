@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from sim.identifiers import (
     with_variant,
 )
 from sim.mix import Int64
-from sim.vocabulary import COUNTRIES
+from sim.vocabulary import FIRST_LIBRARY
 from sim.world import DAY, MINUTE, Bools, Floats, World, exponential
 
 NEVER = NULL
@@ -66,6 +67,7 @@ class Profile:
     payment_bin: Int64
     pay_after: Int64
     paying: Bools
+    disputed: Bools
     trial: Bools
     credit: Int64
     promo: Int64
@@ -80,68 +82,108 @@ class Profile:
     def __len__(self) -> int:
         return len(self.org)
 
+    @property
+    def pays(self) -> Bools:
+        """Is there a payment method that settles invoices?"""
+        return self.paying & (self.payment != NULL)
+
 
 def draw(world: World, org: Int64, rng: np.random.Generator, scale: float) -> Profile:
     """Draw ordinary people who share nothing with each other; `scale` stretches how much they use."""
-    n = len(org)
-    make = world.identifiers
-    country = rng.choice(len(COUNTRIES), size=n, p=[c.weight for c in COUNTRIES]).astype(np.int64)
-    persons = make.persons(n)
-    browser, client, library = world.browsers(n, rng), world.clients(n, rng), world.libraries(n, rng)
-    uses_client = rng.random(n) < 0.85
-    sessions = rng.geometric(0.36, size=n)
-    carded = rng.random(n) < 0.24
-    kinds = rng.choice(5, size=n, p=[0.72, 0.06, 0.06, 0.12, 0.04]).astype(np.int64)
-    bins = np.where(np.isin(kinds, (1, 2)), rng.choice(world.prepaid_bins, size=n), world.bins_drawn(n, rng))
-    calls = rng.poisson(rng.gamma(1.3, 5.2 * scale, size=n))
-    return Profile(
+    country = world.countries(len(org), rng)
+    p = Profile(
         org=org,
         country=country,
-        created=world.clock(world.days_drawn(n, rng), country, rng),
-        old=np.zeros(n, dtype=bool),
-        machine=np.zeros(n, dtype=bool),
-        span_days=rng.exponential(9.0, size=n),
-        pace=np.full(n, 25 * MINUTE),
-        email=_mailboxes(world, persons, rng),
-        email_verified=rng.random(n) < 0.93,
-        phone=np.where(rng.random(n) < 0.6, make.phones(country), NULL),
-        phone_verified=rng.random(n) < 0.9,
-        name=_names(persons, rng),
-        device=make.tokens("device", 2 * n).reshape(n, 2),
-        attested=np.where(rng.random(n) < 0.25, 1, 0),
-        address=_homes(world, n, rng),
-        churn=np.zeros(n, dtype=bool),
-        browser=browser,
-        browser_tls=world.tls(browser, rng),
-        client=np.where(uses_client, client, library),
-        client_tls=world.tls(np.where(uses_client, client, library), rng),
-        server_share=np.where(rng.random(n) < 0.15, 0.6, 0.0),
-        server_address=np.repeat(make.addresses("datacenter", n, rng)[:, None], SLOTS, axis=1),
-        server_agent=library,
-        server_tls=world.tls(library, rng),
-        sessions=sessions,
-        calls=calls,
-        telemetry=np.where(uses_client, sessions + rng.poisson(0.8 * sessions * scale), 0),
-        burn=np.zeros(n, dtype=bool),
-        cost=np.full(n, MICRO // 50),
-        key=make.tokens("key", n),
-        second_key=np.full(n, NULL),
-        payment=np.where(carded, make.tokens("payment", n), NULL),
-        payment_kind=kinds,
-        payment_bin=bins,
-        pay_after=exponential(4 * DAY, n, rng),
-        paying=carded & (rng.random(n) < 0.8),
-        trial=rng.random(n) < 0.85,
-        credit=np.where(rng.random(n) < 0.9, 5 * MICRO, 25 * MICRO),
-        promo=np.where(rng.random(n) < 0.06, rng.integers(0, 6, size=n), NULL),
-        referral_owned=np.where(rng.random(n) < 0.1, org, NULL),
-        referral_used=np.full(n, NULL),
-        referrer=np.full(n, NULL),
-        cancel_after=np.where(rng.random(n) < 0.05, exponential(8 * DAY, n, rng), NEVER),
-        restricted_after=np.where(rng.random(n) < 0.001, exponential(3 * DAY, n, rng), NEVER),
-        probes=np.where(rng.random(n) < 0.02, 2, 0),
-        hidden_type=np.zeros(n, dtype=bool),
+        created=world.clock(world.days_drawn(len(org), rng), country, rng),
+        **_person(world, country, rng),
+        **_equipment(world, len(org), rng),
+        **_use(world, len(org), rng, scale),
+        **_money(world, len(org), rng),
+        **_incentives(org, rng),
     )
+    # Only the genuine client reports about itself.
+    p.telemetry[p.client >= FIRST_LIBRARY] = 0
+    return p
+
+
+def _person(world: World, country: Int64, rng: np.random.Generator) -> dict[str, Any]:
+    n = len(country)
+    persons = world.identifiers.persons(n)
+    return {
+        "email": _mailboxes(world, persons, rng),
+        "email_verified": rng.random(n) < 0.93,
+        "phone": np.where(rng.random(n) < 0.6, world.identifiers.phones(country), NULL),
+        "phone_verified": rng.random(n) < 0.9,
+        "name": _names(persons, rng),
+    }
+
+
+def _equipment(world: World, n: int, rng: np.random.Generator) -> dict[str, Any]:
+    browser, library = world.browsers(n, rng), world.libraries(n, rng)
+    client = np.where(rng.random(n) < 0.85, world.clients(n, rng), library)
+    return {
+        "device": world.identifiers.tokens("device", 2 * n).reshape(n, 2),
+        "attested": np.where(rng.random(n) < 0.25, 1, 0),
+        "address": _homes(world, n, rng),
+        "churn": np.zeros(n, dtype=bool),
+        "browser": browser,
+        "browser_tls": world.tls(browser, rng),
+        "client": client,
+        "client_tls": world.tls(client, rng),
+        "server_share": np.where(rng.random(n) < 0.15, 0.6, 0.0),
+        "server_address": np.repeat(
+            world.identifiers.addresses("datacenter", n, rng)[:, None], SLOTS, axis=1
+        ),
+        "server_agent": library,
+        "server_tls": world.tls(library, rng),
+    }
+
+
+def _use(world: World, n: int, rng: np.random.Generator, scale: float) -> dict[str, Any]:
+    sessions = rng.geometric(0.36, size=n)
+    return {
+        "old": np.zeros(n, dtype=bool),
+        "machine": np.zeros(n, dtype=bool),
+        "span_days": rng.exponential(9.0, size=n),
+        "pace": np.full(n, 25 * MINUTE),
+        "sessions": sessions,
+        "calls": rng.poisson(rng.gamma(1.3, 5.2 * scale, size=n)),
+        "telemetry": sessions + rng.poisson(0.8 * sessions * scale),
+        "burn": np.zeros(n, dtype=bool),
+        "cost": np.full(n, MICRO // 50),
+        "key": world.identifiers.tokens("key", n),
+        "second_key": np.full(n, NULL),
+        "restricted_after": np.where(rng.random(n) < 0.001, exponential(3 * DAY, n, rng), NEVER),
+        "probes": np.where(rng.random(n) < 0.02, 2, 0),
+        "hidden_type": np.zeros(n, dtype=bool),
+    }
+
+
+def _money(world: World, n: int, rng: np.random.Generator) -> dict[str, Any]:
+    carded = rng.random(n) < 0.24
+    kinds = rng.choice(5, size=n, p=[0.72, 0.06, 0.06, 0.12, 0.04]).astype(np.int64)
+    prepaid = rng.choice(world.prepaid_bins, size=n)
+    return {
+        "payment": np.where(carded, world.identifiers.tokens("payment", n), NULL),
+        "payment_kind": kinds,
+        "payment_bin": np.where(np.isin(kinds, (1, 2)), prepaid, world.bins_drawn(n, rng)),
+        "pay_after": exponential(4 * DAY, n, rng),
+        "paying": carded & (rng.random(n) < 0.8),
+        "disputed": rng.random(n) < 0.002,
+        "cancel_after": np.where(rng.random(n) < 0.05, exponential(8 * DAY, n, rng), NEVER),
+    }
+
+
+def _incentives(org: Int64, rng: np.random.Generator) -> dict[str, Any]:
+    n = len(org)
+    return {
+        "trial": rng.random(n) < 0.85,
+        "credit": np.where(rng.random(n) < 0.9, 5 * MICRO, 25 * MICRO),
+        "promo": np.where(rng.random(n) < 0.06, rng.integers(0, 6, size=n), NULL),
+        "referral_owned": np.where(rng.random(n) < 0.1, org, NULL),
+        "referral_used": np.full(n, NULL),
+        "referrer": np.full(n, NULL),
+    }
 
 
 def _mailboxes(world: World, persons: Int64, rng: np.random.Generator) -> Int64:

@@ -99,9 +99,12 @@ def _local_part(person: int, own: bool, style: int) -> str:
     first, last, number = FIRST_NAMES[person & 127], LAST_NAMES[(person >> 7) & 127], person >> 14
     if own and not number:
         return (f"{first}.{last}", first, f"{first}{last}", MAILBOX_WORDS[(person >> 3) & 7])[style]
-    return (f"{first}.{last}{number}", f"{first}{last}{number}", f"{last}.{first}{number}", f"{first}{number}{last}")[
-        style
-    ]
+    return (
+        f"{first}.{last}{number}",
+        f"{first}{last}{number}",
+        f"{last}.{first}{number}",
+        f"{first}{number}{last}",
+    )[style]
 
 
 def _spelt(local: str, variant: int) -> str:
@@ -121,7 +124,14 @@ def mailboxes(codes: Int64, by: int) -> pa.Array:
     styles = (mix64(persons, by) & np.uint64(3)).tolist()
     domains = (codes >> PERSON_BITS) & ((1 << DOMAIN_BITS) - 1)
     owned = (codes & OWN_DOMAIN) != 0
-    rows = zip(persons.tolist(), domains.tolist(), owned.tolist(), (codes >> VARIANT_SHIFT).tolist(), styles, strict=True)
+    rows = zip(
+        persons.tolist(),
+        domains.tolist(),
+        owned.tolist(),
+        (codes >> VARIANT_SHIFT).tolist(),
+        styles,
+        strict=True,
+    )
     return pa.array(
         [
             f"{_spelt(_local_part(person, own, style), variant)}@{domain_text(domain) if own else PROVIDERS[domain]}"
@@ -188,7 +198,9 @@ def short_codes(prefixes: tuple[str, ...]) -> Renderer:
 def fingerprints(codes: Int64, by: int) -> pa.Array:
     """Spell TLS fingerprints in the shape of JA4: protocol, counts, and two truncated digests."""
     one, two = hex_digits(mix64(codes, by)), hex_digits(mix64(codes, by + 7919))
-    heads = pa.array([f"t13d{12 + code % 8}{10 + code % 7}h{1 + code % 2}_" for code in codes.tolist()], pa.string())
+    heads = pa.array(
+        [f"t13d{12 + code % 8}{10 + code % 7}h{1 + code % 2}_" for code in codes.tolist()], pa.string()
+    )
     bodies = fixed_width(np.concatenate([one[:, :12], _literal("_", len(codes)), two[:, :12]], axis=1))
     return pc.binary_join_element_wise(heads, bodies, "")
 

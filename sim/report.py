@@ -111,8 +111,8 @@ class EvaluationReport:
     def _ranking_rows(self) -> Iterator[Row]:
         for answer in self.recall_at:
             yield _recall_row("ranking", answer)
-        size = f"size of the cluster alone: {_number(self.auc_of_size)}"
-        yield Row("ranking", "AUC of member risk", _number(self.auc), size)
+        size = f"size of the cluster alone: {_number(self.auc_of_size, 4)}"
+        yield Row("ranking", "AUC of member risk", _number(self.auc, 4), size)
 
     def _action_rows(self) -> Iterator[Row]:
         if self.actionable is None:
@@ -172,7 +172,7 @@ def _baseline_rows(baseline: Baseline) -> Iterator[Row]:
     for answer in baseline.recall_at:
         yield _recall_row(section, answer)
     if baseline.auc is not None:
-        yield Row(section, "AUC", _number(baseline.auc), "")
+        yield Row(section, "AUC", _number(baseline.auc, 4), "of the size alone" if baseline.b_cubed else "")
 
 
 def _b_cubed_row(section: str, name: str, found: BCubed) -> Row:
@@ -192,8 +192,8 @@ def _recall_row(section: str, answer: RecallAt) -> Row:
     return Row(section, f"recall at precision {answer.precision:g}", _percent(answer.recall), note)
 
 
-def _number(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.3f}"
+def _number(value: float, digits: int = 3) -> str:
+    return "–" if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def _percent(value: float) -> str:

@@ -62,6 +62,9 @@ def plan(world: World, abusive: int, difficulty: Difficulty, attack_days: int | 
         length = np.full(n, world.days * DAY, dtype=np.int64)
         return Rings(size, np.full(n, RING_KINDS.index("serial")), level, np.full(n, world.start), length)
     kind = rng.choice(4, size=n, p=_KIND_SHARES).astype(np.int64)
+    if attack_days is not None:
+        # The operator of the incident ran an industry: automation shows in what it shares.
+        level[np.argmax(size)] = 0
     longest = attack_days if attack_days is not None else 12
     stretch = 2.5 if difficulty in {"mimic", "adaptive"} else 1.0
     days = np.exp(rng.normal(0.0, 0.6, size=n)) * 0.5 * np.sqrt(size / 8) * stretch
@@ -71,7 +74,9 @@ def plan(world: World, abusive: int, difficulty: Difficulty, attack_days: int | 
     else:
         days = np.where(size > 300, attack_days * 0.95, np.minimum(days, attack_days * 0.95))
         start = world.days * 0.8 - attack_days + rng.random(n) * (attack_days - days)
-    return Rings(size, kind, level, world.start + (start * DAY).astype(np.int64), (days * DAY).astype(np.int64))
+    return Rings(
+        size, kind, level, world.start + (start * DAY).astype(np.int64), (days * DAY).astype(np.int64)
+    )
 
 
 def _sizes(abusive: int, attack_days: int | None, rng: np.random.Generator) -> Int64:
@@ -84,7 +89,11 @@ def _sizes(abusive: int, attack_days: int | None, rng: np.random.Generator) -> I
     sizes = np.diff(ends[:count], prepend=0)
     left = rest - int(sizes.sum())
     if left:
-        sizes = np.append(sizes, left) if left >= _SMALLEST or not len(sizes) else sizes + np.eye(1, len(sizes), 0, dtype=np.int64)[0] * left
+        sizes = (
+            np.append(sizes, left)
+            if left >= _SMALLEST or not len(sizes)
+            else sizes + np.eye(1, len(sizes), 0, dtype=np.int64)[0] * left
+        )
     return rng.permutation(np.append(sizes, first) if first else sizes)
 
 
@@ -96,7 +105,9 @@ def _serial_sizes(world: World, abusive: int, rng: np.random.Generator) -> Int64
     return np.diff(ends[: int(np.searchsorted(ends, abusive)) + 1], prepend=0)
 
 
-def muster(world: World, rings: Rings, chunk: tuple[int, int], difficulty: Difficulty, rng: np.random.Generator) -> Members:
+def muster(
+    world: World, rings: Rings, chunk: tuple[int, int], difficulty: Difficulty, rng: np.random.Generator
+) -> Members:
     """Call up the members of a range of rings, each with its moment of sign-up."""
     first, last = chunk
     size = rings.size[first:last]
@@ -106,8 +117,6 @@ def muster(world: World, rings: Rings, chunk: tuple[int, int], difficulty: Diffi
         created, wave = _serially(start, length, ring, size, rng), np.arange(len(ring))
     else:
         created, wave = _in_waves(start, length, ring, size, rng)
-        if difficulty == "mimic":
-            created = _by_daylight(world, created, rng)
     created = np.minimum(created, world.end - HOUR - rng.integers(0, HOUR, size=len(created)))
     order = np.lexsort((created, ring))
     return Members(
@@ -122,7 +131,9 @@ def muster(world: World, rings: Rings, chunk: tuple[int, int], difficulty: Diffi
     )
 
 
-def _in_waves(start: Int64, length: Int64, ring: Int64, size: Int64, rng: np.random.Generator) -> tuple[Int64, Int64]:
+def _in_waves(
+    start: Int64, length: Int64, ring: Int64, size: Int64, rng: np.random.Generator
+) -> tuple[Int64, Int64]:
     """Sign-ups come in waves of some forty, each wave within an hour or two."""
     waves = 1 + size // 40
     offset = np.cumsum(waves) - waves
@@ -131,12 +142,6 @@ def _in_waves(start: Int64, length: Int64, ring: Int64, size: Int64, rng: np.ran
     pace = rng.uniform(0.3, 2.5, size=int(waves.sum())) * HOUR
     inside = np.minimum((rng.exponential(1.0, size=len(ring)) * pace[wave]).astype(np.int64), 12 * HOUR)
     return start + (at[wave] * length).astype(np.int64) + inside, wave
-
-
-def _by_daylight(world: World, created: Int64, rng: np.random.Generator) -> Int64:
-    """Keep the day, and take an hour at which people sign up."""
-    country = rng.choice(3, size=len(created)).astype(np.int64)
-    return world.clock((created - world.start) // DAY, country, rng)
 
 
 def _serially(start: Int64, length: Int64, ring: Int64, size: Int64, rng: np.random.Generator) -> Int64:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from sim.columns import COLUMNS
 from sim.mix import Int64, salt
+from sim.rings import RING_KINDS, Members
 from sim.world import Bools
 
 HONEST = -1
@@ -29,10 +30,10 @@ class Truth:
         nobody = np.full(len(org), HONEST, dtype=np.int64)
         self._add(org, nobody, nobody, pa.array([kind] * len(org), pa.string()), paying)
 
-    def add_abusive(self, org: Int64, campaign: Int64, level: Int64, kind: Int64, kinds: tuple[str, ...]) -> None:
-        """Add members of rings; `kind` indexes `kinds`."""
-        names = pa.array(kinds, pa.string()).take(pa.array(kind))
-        self._add(org, campaign, level, names, np.zeros(len(org), dtype=bool))
+    def add_abusive(self, org: Int64, members: Members, paying: Bools) -> None:
+        """Add members of rings."""
+        names = pa.array(RING_KINDS, pa.string()).take(pa.array(members.kind))
+        self._add(org, members.campaign, members.level, names, paying)
 
     def frame(self, org: Int64) -> None:
         """Mark bystanders to whom a ring has forged ties."""

@@ -51,7 +51,28 @@ class Country(NamedTuple):
 # Area code and first digit of the exchange; exchanges start with 2 to 9.
 _AMERICAN: Final = tuple(
     10_000 + 10 * area + digit
-    for area in (201, 206, 212, 214, 303, 305, 310, 312, 404, 408, 415, 469, 503, 512, 602, 617, 646, 702, 718, 773)
+    for area in (
+        201,
+        206,
+        212,
+        214,
+        303,
+        305,
+        310,
+        312,
+        404,
+        408,
+        415,
+        469,
+        503,
+        512,
+        602,
+        617,
+        646,
+        702,
+        718,
+        773,
+    )
     for digit in range(2, 10)
 )
 COUNTRIES: Final = (
@@ -69,16 +90,50 @@ COUNTRIES: Final = (
     Country("AU", 0.01, 10, (6141, 6142, 6143), 7),
 )
 
-FIRST_NAMES: Final = tuple(
-    ["aaron", "adele", "agnes", "ahmed", "aisha", "akira", "alba", "alex", "alice", "amara", "amir", "ana", "anders", "anika", "anna", "anton", "arjun", "astrid", "ava", "bea", "bella", "ben", "bianca", "bruno", "camila", "carla", "carlos", "cecile", "chen", "chloe", "clara", "claudia", "dana", "daniel", "daria", "david", "deepa", "diego", "dina", "dora", "edith", "elena", "elias", "elif", "emil", "emma", "erik", "esther", "eva", "farid", "fatima", "felix", "fiona", "frida", "gabriel", "gina", "greta", "gustav", "hana", "hannah", "haruto", "helena", "hugo", "ibrahim", "ida", "igor", "ines", "irene", "isha", "ivan", "jakub", "jana", "jasmin", "joana", "johan", "jonas", "julia", "kaito", "karim", "karin", "kavya", "kenji", "klara", "kofi", "lars", "laura", "leila", "lena", "leo", "lina", "lucas", "luis", "luna", "maja", "malik", "marco", "maria", "marta", "mateo", "maya", "mei", "mila", "mina", "miriam", "mohan", "nadia", "naomi", "nikhil", "nina", "noah", "nora", "olga", "oliver", "omar", "oscar", "paula", "pedro", "petra", "priya", "rafael", "rahul", "rania", "remy", "rosa", "ruben", "samira", "sven", "tara"]
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+FIRST_NAMES: Final = _words(
+    """
+    aaron adele agnes ahmed aisha akira alba alex alice amara amir ana anders anika anna anton arjun
+    astrid ava bea bella ben bianca bruno camila carla carlos cecile chen chloe clara claudia dana
+    daniel daria david deepa diego dina dora edith elena elias elif emil emma erik esther eva farid
+    fatima felix fiona frida gabriel gina greta gustav hana hannah haruto helena hugo ibrahim ida igor
+    ines irene isha ivan jakub jana jasmin joana johan jonas julia kaito karim karin kavya kenji klara
+    kofi lars laura leila lena leo lina lucas luis luna maja malik marco maria marta mateo maya mei mila
+    mina miriam mohan nadia naomi nikhil nina noah nora olga oliver omar oscar paula pedro petra priya
+    rafael rahul rania remy rosa ruben samira sven tara
+    """
 )
-LAST_NAMES: Final = tuple(
-    ["abbott", "acosta", "ahlberg", "almeida", "andersen", "aoki", "archer", "arnold", "bachmann", "baker", "banerjee", "barros", "bauer", "becker", "bennett", "berg", "bergmann", "bernard", "bianchi", "blake", "boyd", "brandt", "brooks", "burke", "cabrera", "campos", "cardoso", "carlsen", "castro", "chandra", "chavez", "clarke", "cohen", "collins", "conti", "costa", "cruz", "dahl", "das", "delgado", "desai", "dietrich", "dixon", "dubois", "duarte", "eklund", "ellis", "engel", "estrada", "farrell", "fernandes", "ferrari", "fischer", "fleming", "fontaine", "foster", "franke", "fuchs", "fujita", "galvez", "garcia", "gill", "gomes", "graham", "grant", "greco", "gupta", "haas", "hahn", "hansen", "harada", "hartmann", "hayes", "heller", "herrera", "hoffmann", "holm", "horvath", "huber", "hughes", "ibsen", "ito", "iyer", "jansen", "jensen", "joshi", "kaiser", "kapoor", "keller", "khanna", "kim", "klein", "kowalski", "kramer", "krause", "kumar", "lambert", "lang", "larsen", "laurent", "leroy", "lindberg", "lopes", "lorenz", "madsen", "maier", "mancini", "marsh", "martens", "mehta", "mendes", "meyer", "mori", "moreau", "mueller", "murray", "nair", "navarro", "nguyen", "nielsen", "novak", "olsen", "ortega", "ozturk", "patel", "petrov", "ramos", "silva"]
+LAST_NAMES: Final = _words(
+    """
+    abbott acosta ahlberg almeida andersen aoki archer arnold bachmann baker banerjee barros bauer
+    becker bennett berg bergmann bernard bianchi blake boyd brandt brooks burke cabrera campos cardoso
+    carlsen castro chandra chavez clarke cohen collins conti costa cruz dahl das delgado desai dietrich
+    dixon dubois duarte eklund ellis engel estrada farrell fernandes ferrari fischer fleming fontaine
+    foster franke fuchs fujita galvez garcia gill gomes graham grant greco gupta haas hahn hansen harada
+    hartmann hayes heller herrera hoffmann holm horvath huber hughes ibsen ito iyer jansen jensen joshi
+    kaiser kapoor keller khanna kim klein kowalski kramer krause kumar lambert lang larsen laurent leroy
+    lindberg lopes lorenz madsen maier mancini marsh martens mehta mendes meyer mori moreau mueller
+    murray nair navarro nguyen nielsen novak olsen ortega ozturk patel petrov ramos silva
+    """
 )
-WORDS: Final = tuple(
-    ["acorn", "agile", "alder", "alpine", "amber", "anchor", "apex", "arbor", "arc", "argon", "ash", "aspen", "atlas", "aurora", "axis", "azure", "badger", "basalt", "bay", "beacon", "beam", "bear", "birch", "bison", "blaze", "bloom", "blue", "bolt", "boulder", "bramble", "breeze", "bridge", "bright", "brook", "canyon", "cardinal", "cascade", "cedar", "chalk", "cinder", "circle", "citrus", "clear", "cliff", "cloud", "clover", "coast", "cobalt", "comet", "compass", "copper", "coral", "cosmic", "crane", "creek", "crest", "crimson", "crystal", "cypress", "dawn", "deep", "delta", "dew", "dragon", "drift", "dune", "dusk", "eagle", "early", "earth", "east", "echo", "elm", "ember", "emerald", "ever", "falcon", "fern", "field", "fir", "fjord", "flint", "flow", "fog", "forest", "forge", "fox", "frost", "garnet", "glacier", "glade", "glass", "gold", "granite", "grand", "green", "grove", "gull", "harbor", "hawk", "hazel", "heath", "heron", "hill", "hollow", "horizon", "indigo", "iris", "iron", "island", "ivory", "ivy", "jade", "jasper", "juniper", "kelp", "kestrel", "kite", "lagoon", "lake", "lark", "laurel", "lava", "lemon", "lilac", "linden", "lotus", "lunar"]
+WORDS: Final = _words(
+    """
+    acorn agile alder alpine amber anchor apex arbor arc argon ash aspen atlas aurora axis azure badger
+    basalt bay beacon beam bear birch bison blaze bloom blue bolt boulder bramble breeze bridge bright
+    brook canyon cardinal cascade cedar chalk cinder circle citrus clear cliff cloud clover coast cobalt
+    comet compass copper coral cosmic crane creek crest crimson crystal cypress dawn deep delta dew
+    dragon drift dune dusk eagle early earth east echo elm ember emerald ever falcon fern field fir
+    fjord flint flow fog forest forge fox frost garnet glacier glade glass gold granite grand green
+    grove gull harbor hawk hazel heath heron hill hollow horizon indigo iris iron island ivory ivy jade
+    jasper juniper kelp kestrel kite lagoon lake lark laurel lava lemon lilac linden lotus lunar
+    """
 )
 NAME_TEMPLATES: Final = (
+    "{First} {Last}'s Organization",
     "{First}'s Organization",
     "{First} {Last}",
     "{Word} {Other}",

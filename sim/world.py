@@ -18,10 +18,13 @@ MINUTE: Final = 60 * SECOND
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 
-_HOURS: Final = np.array([2, 1, 1, 1, 1, 2, 3, 5, 8, 11, 12, 11, 9, 10, 12, 12, 11, 10, 8, 7, 8, 8, 6, 4], dtype=float)
+_HOURS: Final = np.array(
+    [2, 1, 1, 1, 1, 2, 3, 5, 8, 11, 12, 11, 9, 10, 12, 12, 11, 10, 8, 7, 8, 8, 6, 4], dtype=float
+)
 _WEEK: Final = (1.0, 1.05, 1.05, 1.0, 0.9, 0.45, 0.45)
 _RARE_TLS: Final = 4096
 _OFFSETS: Final = np.array([country.utc_offset for country in COUNTRIES], dtype=np.int64)
+_COUNTRY_SHARES: Final = [country.weight for country in COUNTRIES]
 _BINS: Final = 400
 
 
@@ -41,7 +44,7 @@ class World:
         self.relays = make.addresses("mobile", 8 + organizations // 10_000, rng)
         self.proxies = make.addresses("residential", 50 + 2 * abusive, rng)
         rented = 4 + abusive // 1000
-        self.rented_phones = make.phones(rng.choice([2, 6, 9, 0], size=rented).astype(np.int64))
+        self.rented_phones = make.phones(self.countries(rented, rng))
         self.bins = rng.choice(np.arange(400_000, 560_000), size=_BINS, replace=False).astype(np.int64)
         self.prepaid_bins = self.bins[-24:]
         self.day_weights = self._launches(rng)
@@ -61,7 +64,12 @@ class World:
         for day in rng.choice(self.days, size=max(1, self.days // 15), replace=False):
             weights[day] *= 3
             weights[min(day + 1, self.days - 1)] *= 2
-        return weights / weights.sum()
+        shares: Floats = weights / weights.sum()
+        return shares
+
+    def countries(self, count: int, rng: np.random.Generator) -> Int64:
+        """Return countries by their share of sign-ups."""
+        return rng.choice(len(COUNTRIES), size=count, p=_COUNTRY_SHARES).astype(np.int64)
 
     def days_drawn(self, count: int, rng: np.random.Generator) -> Int64:
         """Return sign-up days by the public's rhythm, counted from the start of the window."""
@@ -103,6 +111,6 @@ def _zipf(count: int, rng: np.random.Generator) -> Floats:
     return rng.permutation(shares / shares.sum())
 
 
-def exponential(mean: float | Floats, count: int, rng: np.random.Generator) -> Int64:
+def exponential(mean: float | Floats | Int64, count: int, rng: np.random.Generator) -> Int64:
     """Return whole microseconds, exponentially distributed about a mean."""
     return (rng.exponential(1.0, size=count) * mean).astype(np.int64)

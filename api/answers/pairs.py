@@ -40,12 +40,26 @@ class Tie:
 
 
 @dataclass(frozen=True)
+class Common:
+    """An identifier that two organizations both used, and how many organizations ever did."""
+
+    kind: str
+    key: str
+    display: str
+    organizations: int
+
+
+@dataclass(frozen=True)
 class PairAnswer:
-    """Two organizations, and the ties that lead from one to the other (one when direct, none when apart)."""
+    """Two organizations, and the ties that lead from one to the other (one when direct, none when apart).
+
+    `common` is what both used, whether or not it made a tie, the rarest first.
+    """
 
     a: Row
     b: Row
     path: list[Tie]
+    common: list[Common]
     organizations: int
     farthest: int = FARTHEST
 
@@ -64,7 +78,8 @@ def pair(run: RunReader, a: str, b: str) -> PairAnswer:
     """The tie of two organizations with its reasons, else the shortest path of ties between them."""
     first, second = _organization(run, a), _organization(run, b)
     path = [] if a == b else _path(run, first, second)
-    return PairAnswer(first, second, _explained(run, path), _population(run))
+    common = [] if a == b else _common(run, a, b)
+    return PairAnswer(first, second, _explained(run, path), common, _population(run))
 
 
 def one(run: RunReader, organization: str, *, limit: int = 10) -> OneAnswer:
@@ -77,6 +92,17 @@ def one(run: RunReader, organization: str, *, limit: int = 10) -> OneAnswer:
 
 def _organization(run: RunReader, org_id: str) -> Row:
     return require(run.one("organizations", "org_id", org_id), f"organization {org_id}", REMEDY)
+
+
+def _common(run: RunReader, a: str, b: str) -> list[Common]:
+    links = run.rows("links", pc.field("org_id").isin([a, b]), ["org_id", "kind", "key", "orgs"])
+    users: dict[tuple[str, bytes], set[str]] = {}
+    for link in links:
+        users.setdefault((link["kind"], key_bytes(link["key"])), set()).add(link["org_id"])
+    degrees = {(link["kind"], key_bytes(link["key"])): link["orgs"] for link in links}
+    both = sorted((degrees[each], each) for each, who in users.items() if len(who) == 2)
+    shown = run.displays(key for _, (_, key) in both)
+    return [Common(kind, key.hex(), shown.get(key, key.hex()), count) for count, (kind, key) in both]
 
 
 def _population(run: RunReader) -> int:

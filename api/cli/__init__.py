@@ -57,14 +57,14 @@ def _start(
     help_if_bare(context)
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
+def invoke(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; errors become lines on stderr, never a traceback."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     output = Output(as_json="--json" in words)
     try:
         code = application()(words, prog_name="ringfence", standalone_mode=False)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # Typer turns the former into the latter
         return _reader_left()
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
@@ -77,7 +77,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """The console script."""
-    sys.exit(run())
+    sys.exit(invoke())
 
 
 def _usage_remedy(error: TyperException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -32,3 +33,8 @@ def help_if_bare(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit
+
+
+def at_home(home: Path | None) -> str:
+    """The option that makes a suggested command look where this one did."""
+    return "" if home is None else f" --home {shlex.quote(str(home))}"

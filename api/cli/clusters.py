@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.cli._options import HomeOption, JsonOption, RunOption, examples
+from api.cli._options import HomeOption, JsonOption, RunOption, at_home, examples
 from api.output import Column, Output, Table, moment, number, printable, signed
 from graph.home import Home
 
@@ -104,12 +104,12 @@ def cluster(
     if as_json:
         output.json({"run": reader.run_id, **answers.as_plain(found)})
         return 0
-    show_cluster(output, found, cluster_id)
+    show_cluster(output, found, cluster_id, at_home(home))
     return 0
 
 
-def show_cluster(output: Output, found: OpenedCluster, asked: str) -> None:
-    """One cluster as a page of text."""
+def show_cluster(output: Output, found: OpenedCluster, asked: str, at: str) -> None:
+    """One cluster as a page of text; `at` is added to the commands that it suggests."""
     row = found.cluster
     if row["cluster_id"] != asked:
         output.warn(f"{asked} is now part of {row['cluster_id']}")
@@ -118,7 +118,7 @@ def show_cluster(output: Output, found: OpenedCluster, asked: str) -> None:
     _show_score(output, found)
     _show_members(output, found)
     _show_shared(output, found)
-    _show_next(output, found)
+    _show_next(output, found, at)
 
 
 def _header(row: Row) -> list[tuple[str, str]]:
@@ -140,7 +140,7 @@ def _header(row: Row) -> list[tuple[str, str]]:
 def _show_score(output: Output, found: OpenedCluster) -> None:
     output.heading("Why this score")
     columns = [Column("points", number=True, style="bold"), Column("signal"), Column("fact")]
-    rows = [[signed(each["points"]), each["title"], _fact(each)] for each in found.evidence]
+    rows = [[signed(each["points"]), each["title"], _fact(each)] for each in found.evidence if each["points"]]
     if abs(found.base_points) >= 0.05:
         rows.append([signed(found.base_points), "base", "where every cluster starts"])
     rows.append([signed(found.cluster["points"]), "total", f"risk {number(found.cluster['risk'], 1)} of 100"])
@@ -149,9 +149,7 @@ def _show_score(output: Output, found: OpenedCluster) -> None:
 
 def _fact(row: Row) -> str:
     fact = printable(row["fact"]).rstrip(".")
-    if row["baseline"] is None or "baseline" in fact or "usual" in fact:
-        return fact
-    return f"{fact}; usual {row['baseline']:.3g}"
+    return fact if row["baseline"] is None else f"{fact}; usual: {100 * row['baseline']:.2g}%"
 
 
 def _show_members(output: Output, found: OpenedCluster) -> None:
@@ -198,14 +196,14 @@ def _show_shared(output: Output, found: OpenedCluster) -> None:
     output.table(Table(columns, rows))
 
 
-def _show_next(output: Output, found: OpenedCluster) -> None:
+def _show_next(output: Output, found: OpenedCluster, at: str) -> None:
     output.heading("What to do next")
     cluster_id = found.cluster["cluster_id"]
     if len(found.members) > 1:
         first, second = found.strongest_pair or (found.members[0]["org_id"], found.members[1]["org_id"])
-        output.line(f"  ringfence why {quoted(first)} {quoted(second)}")
-    output.line(f"  ringfence export members --cluster {cluster_id} --format csv -o members.csv")
-    output.line(f"  ringfence export graph --cluster {cluster_id} --format graphml -o cluster.graphml")
+        output.line(f"  ringfence why {quoted(first)} {quoted(second)}{at}")
+    output.line(f"  ringfence export members --cluster {cluster_id} --format csv -o members.csv{at}")
+    output.line(f"  ringfence export graph --cluster {cluster_id} --format graphml -o cluster.graphml{at}")
     output.paragraph(
         "Nobody is acted on by a run: 'actionable' stays false until admission is evaluated. When you know the "
         "truth, say so: ringfence label ORG abusive|legitimate --reason TEXT",

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli._options import JsonOption, examples
+from api.cli._options import JsonOption, at_home, examples
 from api.cli.clusters import quoted, show_cluster, show_ranking
 from api.cli.run import show_run
-from api.cli.simulate import show_report
+from api.cli.simulate import show_comparison
 from api.cli.why import show_pair
 from api.output import Output, number
 from api.progress import Progress, progress
@@ -75,7 +75,7 @@ def demo(
     show_ranking(output, Ranking(ranking.rows, len(ranking.rows)))
     _open_first(output, reader, ranking, home)
     output.heading("Against the truth")
-    show_report(output, report)
+    show_comparison(output, report)
     _what_next(output, ranking, home, time.monotonic() - begin)
     return 0
 
@@ -121,12 +121,12 @@ def _open_first(output: Output, reader: RunReader, ranking: Ranking, home: Path)
     if not ranking.rows:
         return
     first = ranking.rows[0]["cluster_id"]
-    output.heading(f"The first one opened: ringfence cluster {first} --home {home}")
+    output.heading(f"The first one opened: ringfence cluster {first}{at_home(home)}")
     found = opened(reader, first, members=5, shared=5)
-    show_cluster(output, found, first)
+    show_cluster(output, found, first, at_home(home))
     if found.strongest_pair is not None:
         a, b = found.strongest_pair
-        output.heading(f"Two of its members: ringfence why {quoted(a)} {quoted(b)} --home {home}")
+        output.heading(f"Two of its members: ringfence why {quoted(a)} {quoted(b)}{at_home(home)}")
         show_pair(output, pair(reader, a, b))
 
 
@@ -134,11 +134,11 @@ def _what_next(output: Output, ranking: Ranking, home: Path, seconds: float) -> 
     output.heading(f"Done in {seconds:.0f} s. What to try next")
     if ranking.rows:
         last = ranking.rows[-1]["cluster_id"]
-        output.line(f"  ringfence cluster {last} --home {home}")
+        output.line(f"  ringfence cluster {last}{at_home(home)}")
         output.line(
-            f"  ringfence export graph --cluster {last} --format graphml -o ring.graphml --home {home}"
+            f"  ringfence export graph --cluster {last} --format graphml -o ring.graphml{at_home(home)}"
         )
-    output.line(f"  ringfence clusters --limit 50 --home {home}")
-    output.line(f"  ringfence evaluate --truth {home / 'campaign' / 'truth.parquet'} --home {home}")
+    output.line(f"  ringfence clusters --limit 50{at_home(home)}")
+    output.line(f"  ringfence evaluate --truth {home / 'campaign' / 'truth.parquet'}{at_home(home)}")
     output.line("  ringfence simulate --organizations 20000 --difficulty mimic --output campaign")
     output.line("  ringfence ingest YOUR-EVENTS.ndjson     (README.md says what a row looks like)")

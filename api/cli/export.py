@@ -14,6 +14,8 @@ from graph.home import Home
 ORDER = 60
 group = typer.Typer()
 
+EXPORTS = ("members", "clusters", "graph")
+
 
 @group.command(
     "export",
@@ -40,18 +42,18 @@ def export_command(
     A graph as csv or parquet is two files: relationships, and nodes beside them (FILE.nodes.csv). GraphML opens
     in Gephi and loads with networkx.
     """
-    from api.answers.exports import FORMATS, Selection, export
     from api.answers.reading import RunReader
+    from api.services import write_export
 
-    one_of(what, tuple(FORMATS), "thing to export")
+    one_of(what, EXPORTS, "thing to export")
     output = Output(as_json)
     reader = RunReader.open(Home.resolve(home), run)
-    done = export(reader, what, form, target, Selection(cluster, min_risk))
+    done = write_export(reader, what, form, target, cluster_id=cluster, min_risk=min_risk)
     if as_json:
         output.json(
             {"run": reader.run_id, "files": [str(file) for file in done.files], "counts": done.counts}
         )
         return 0
     counts = " and ".join(f"{number(count)} {name}" for name, count in done.counts.items())
-    output.line(f"{counts} written to {', '.join(str(file) for file in done.files)}")
+    output.line(f"{counts} written to {' and '.join(str(file) for file in done.files)}")
     return 0

@@ -30,7 +30,7 @@ def label(
     as_json: JsonOption = False,
 ) -> int:
     """Record that an organization is abusive or legitimate."""
-    from api.services import label_organization
+    from api.labels import label_organization
 
     one_of(verdict, LABELS, "label")
     output = Output(as_json)

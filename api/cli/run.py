@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli._options import HomeOption, JsonOption, examples
+from api.cli._options import HomeOption, JsonOption, at_home, examples
 from api.output import Column, Output, Table, moment, number, one_of
 from api.progress import progress
 from graph.errors import RingfenceError
@@ -37,7 +37,7 @@ def run(
     """Detect: links, communities, clusters, scores.
 
     Reads the facts of the home, and publishes a new run by one switch; the run before serves until then and
-    can be read afterwards (--run). With no new events since the last run it says so (exit 3).
+    can be read afterwards (--run). A home without events is exit 3.
     """
     from api.services import detect
 
@@ -53,7 +53,7 @@ def run(
         return 0
     show_run(output, manifest)
     output.line()
-    output.line("Next: ringfence clusters")
+    output.line(f"Next: ringfence clusters{at_home(home)}")
     return 0
 
 
@@ -94,7 +94,10 @@ def show_run(output: Output, manifest: dict[str, Any]) -> None:
     """What one run did, in a few lines."""
     counts, timings = manifest["counts"], manifest["timings"]
     facts = [("run", str(manifest["run_id"])), ("as of", moment(_when(manifest["as_of"])))]
-    facts += [(name.replace("_", " "), number(value)) for name, value in counts.items()]
+    facts += [(name, number(counts[name])) for name in ("events", "organizations", "ties")]
+    facts.append(
+        ("clusters", f"{number(counts['clusters'])}, with {number(counts['members'])} organizations")
+    )
     facts.append(
         ("took", f"{sum(timings.values()):.1f} s, peak memory {number(manifest.get('peak_rss_mb'))} MiB")
     )

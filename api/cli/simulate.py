@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,11 +14,13 @@ from api.progress import progress
 from graph.home import Home
 
 if TYPE_CHECKING:
+    from sim.metrics import RecallAt
     from sim.report import EvaluationReport
 
 ORDER = 70
 group = typer.Typer()
 
+PRECISION = 0.99
 DIFFICULTIES = ("plain", "mimic", "rotate", "adaptive", "serial")
 
 
@@ -85,10 +87,48 @@ def evaluate(
 
 
 def show_report(output: Output, report: EvaluationReport) -> None:
-    """The report, a table a section."""
+    """The whole report, a table a section."""
     for warning in report.warnings:
         output.warn(warning)
-    for section, rows in groupby(report.rows, key=lambda row: row.section):
-        output.heading(section)
+    sections: dict[str, list[list[str]]] = {}
+    for row in report.rows:
+        sections.setdefault(row.section, []).append([row.name, row.value, row.note])
+    for section, rows in sections.items():
+        output.heading(section[:1].upper() + section[1:])
         columns = [Column("measure"), Column("value", number=True, style="bold"), Column("remark")]
-        output.table(Table(columns, [[row.name, row.value, row.note] for row in rows]))
+        output.table(Table(columns, rows))
+
+
+def show_comparison(output: Output, report: EvaluationReport) -> None:
+    """The report in a few lines: how well rings are found, beside what simpler methods find on the same input."""
+    columns = [
+        Column("method"),
+        Column("B³ F", number=True, style="bold"),
+        Column("recall*", number=True),
+        Column("AUC", number=True),
+    ]
+    rows = [["Ringfence", _figure(report.b_cubed.f), _recall(report.recall_at), _figure(report.auc)]]
+    rows += [
+        [
+            each.name,
+            _figure(each.b_cubed.f if each.b_cubed else None),
+            _recall(each.recall_at),
+            _figure(each.auc),
+        ]
+        for each in report.baselines
+    ]
+    output.table(Table(columns, rows))
+    rings = report.rings_together
+    output.paragraph(
+        "B³ F: organizations put together with their ring and nobody else. Recall*: abusive organizations found "
+        f"when {PRECISION:.0%} of those found must be. {rings.found:,} of {rings.total:,} rings of eight or more "
+        "are together."
+    )
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _recall(answers: Sequence[RecallAt]) -> str:
+    return next((f"{each.recall:.1%}" for each in answers if each.precision == PRECISION), "-")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from api.answers.search import Match
 
 NOTHING = 3
+COMMON_SHOWN = 5
 ORDER = 50
 group = typer.Typer()
 
@@ -72,13 +73,29 @@ def show_pair(output: Output, answer: PairAnswer) -> None:
         output.paragraph(f"They are tied directly, weight {tie.weight:.2f}, because they share:")
         _show_reasons(output, tie, answer.organizations)
     else:
-        output.paragraph(
-            f"They share nothing themselves; {len(answer.path)} ties lead from one to the other:"
-        )
+        output.paragraph(f"They are not tied directly; {len(answer.path)} ties lead from one to the other:")
         for tie in answer.path:
             output.line()
             output.line(f"  {printable(tie.a)} and {printable(tie.b)}, weight {tie.weight:.2f}")
             _show_reasons(output, tie, answer.organizations)
+    _show_common(output, answer)
+
+
+def _show_common(output: Output, answer: PairAnswer) -> None:
+    """What both used without its making a tie."""
+    tied = {reason.key for tie in answer.path if len(answer.path) == 1 for reason in tie.reasons}
+    rest = [each for each in answer.common if each.key not in tied]
+    if not rest:
+        return
+    output.line()
+    output.paragraph(
+        "Both also used what makes no tie (too common, too far apart, or a kind that ties nobody):"
+    )
+    for each in rest[:COMMON_SHOWN]:
+        what = f"{each.kind.replace('_', ' ')} {printable(each.display)}"
+        output.paragraph(f"- {what}: {rarity(each.organizations, answer.organizations)}", indent="    ")
+    if len(rest) > COMMON_SHOWN:
+        output.line(f"    and {len(rest) - COMMON_SHOWN:,} more")
 
 
 def show_one(output: Output, answer: OneAnswer) -> None:
@@ -192,7 +209,10 @@ def search(
         if found.total > len(found.rows):
             output.line(f"{len(found.rows):,} of {found.total:,}; --limit shows more", "dim")
     else:
-        output.line("Nothing found. Ids are exact; other values may be given by their beginning.")
+        output.paragraph(
+            "Nothing found. Values may be given by their beginning; identifiers that only one organization uses "
+            "are not in the graph."
+        )
     return 0 if found.rows else NOTHING
 
 

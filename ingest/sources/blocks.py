@@ -18,10 +18,11 @@ _BOM = b"\xef\xbb\xbf"
 class BlockReader:
     """Iterates over the blocks of a stream. `damage` says, after the last block, what was wrong with it."""
 
-    def __init__(self, stream: ByteStream, size: int = BLOCK) -> None:
+    def __init__(self, stream: ByteStream, head: bytes = b"", size: int = BLOCK) -> None:
+        """`head` are bytes of the stream that were read already."""
         self._stream = stream
         self._size = size
-        self._tail = b""
+        self._tail = head
         self._line = 1
         self._offset = 0
         self._ended = False

@@ -120,7 +120,7 @@ class RecordBlocks:
     def split(self, delimiter: str) -> Iterator[Block]:
         """The same bytes, cut where records end."""
         opening = re.compile(
-            b'(?:\\A|(?<=[\n' + re.escape(delimiter.encode()) + b']))"[^"]*+(?:""[^"]*+)*+("?)'
+            b"(?:\\A|(?<=[\n" + re.escape(delimiter.encode()) + b']))"[^"]*+(?:""[^"]*+)*+("?)'
         )
         for block in self._blocks:
             if block.bad:

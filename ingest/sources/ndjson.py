@@ -10,11 +10,11 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from ingest.batch import RawBatch
+from ingest.batch import JSON, RawBatch
 from ingest.sources.rows import Block, LazyText, Rows, number, text_problem
 
-# Up to here a double that came from decimal digits is printed as the same digits again.
-_EXACT = 10**15
+# Below this a double tells millionths apart, which is as exact as measures are kept.
+_EXACT = 2**31
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class NdjsonTask:
             lines=pa.array(numbered.lines, pa.int64()),
             raw=LazyText(numbered.records),
             errors=parser.errors,
-            extra=parser.extra(objects) if names - self.known else None,
+            extra=parser.rest(objects) if names - self.known else None,
         )
         return Rows(batch, numbered.bad, parser.fields, parser.details)
 
@@ -72,7 +72,7 @@ class _Parser:
             self._refuse(at, reason, detail)
             return {}
         if not isinstance(parsed, dict):
-            self._refuse(at, "not_an_object", "a row must be one JSON object, as in {\"event_type\": ...}")
+            self._refuse(at, "not_an_object", 'a row must be one JSON object, as in {"event_type": ...}')
             return {}
         return parsed
 
@@ -107,8 +107,7 @@ class _Parser:
         self._refuse(at, "nested_value", f"{name} must be a single value, not a list or an object", name)
         return None
 
-
-    def extra(self, objects: list[dict[str, Any]]) -> pa.Array:
+    def rest(self, objects: list[dict[str, Any]]) -> pa.Array:
         """The keys that are no columns, as a JSON object a row."""
         texts: list[str | None] = []
         for at, one in enumerate(objects):
@@ -118,7 +117,7 @@ class _Parser:
 
     def _dumped(self, at: int, rest: dict[str, Any]) -> str | None:
         try:
-            return orjson.dumps(rest).decode()
+            return orjson.dumps(rest, option=JSON).decode()
         except orjson.JSONEncodeError:
             self._refuse(at, "nested_too_deep", "the row is nested too deeply")
             return None

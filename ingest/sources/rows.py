@@ -49,7 +49,7 @@ class Rows:
     `fields` and `details` say more about rows in `batch.errors`.
     """
 
-    batch: RawBatch | None
+    batch: RawBatch
     bad: list[BadRow] = field(default_factory=list)
     fields: dict[int, str] = field(default_factory=dict)
     details: dict[int, str] = field(default_factory=dict)

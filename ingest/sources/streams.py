@@ -19,8 +19,14 @@ class DamagedStreamError(Exception):
     """A compressed stream ends too early or holds what cannot be decompressed."""
 
 
+class UnreadableError(Exception):
+    """The system cannot read an input (any further); the cause is an OSError."""
+
+
 class ByteStream:
-    """Reads an input forward. `read` raises DamagedStreamError once all intact bytes have been given out."""
+    """Reads an input forward. `read` raises DamagedStreamError once all intact bytes have been given out,
+    and UnreadableError when the system fails.
+    """
 
     def __init__(self, opener: Callable[[], BinaryIO], compression: str | None, *, again: bool) -> None:
         self._opener = opener
@@ -31,7 +37,10 @@ class ByteStream:
         self._stream = self._open()
 
     def _open(self) -> BinaryIO:
-        raw = self._opener()
+        try:
+            raw = self._opener()
+        except OSError as error:
+            raise UnreadableError from error
         if self._compression is None:
             return raw
         stream: BinaryIO = pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), self._compression)
@@ -54,7 +63,7 @@ class ByteStream:
             piece = self._stream.read(size)
         except OSError as error:
             if self._compression is None:
-                raise
+                raise UnreadableError from error
             self._damage = DamagedStreamError(str(error))
             return self._rescue(size)
         self._given += len(piece)

@@ -1,7 +1,7 @@
 -- title: Clusters
 -- purpose: One row a cluster: what it is, how risky, how large, what it cost. Figures of 24 hours count back from
 --    the run's as-of.
--- reads: scored_clusters, scored_members, organizations, ties, recent_costs, moment
+-- reads: scored_clusters, scored_members, organizations, recent_costs, moment
 -- writes: out_clusters
 WITH people AS (
     SELECT
@@ -23,13 +23,6 @@ recent AS (
     INNER JOIN organizations AS o ON r.organization = o.organization
     INNER JOIN scored_members AS m ON o.org = m.org
     GROUP BY m.cluster
-),
-inside AS (
-    SELECT one.cluster, COUNT(*) AS ties
-    FROM ties AS t
-    INNER JOIN scored_members AS one ON t.a = one.org
-    INNER JOIN scored_members AS other ON t.b = other.org AND one.cluster = other.cluster
-    GROUP BY one.cluster
 )
 SELECT
     c.cluster_id,
@@ -46,10 +39,9 @@ SELECT
     p.cost,
     COALESCE(r.cost_24h, 0) AS cost_24h,
     p.credit_used,
-    COALESCE(i.ties, 0) AS ties,
+    c.ties,
     c.top_evidence
 FROM scored_clusters AS c
 INNER JOIN people AS p ON c.cluster = p.cluster
 LEFT JOIN recent AS r ON c.cluster = r.cluster
-LEFT JOIN inside AS i ON c.cluster = i.cluster
 ORDER BY c.risk DESC, c.cluster_id

@@ -26,9 +26,9 @@ def test_the_store_protocol_and_the_schema_load_no_driver() -> None:
 
 
 def test_help_loads_nothing_heavy() -> None:
-    statement = "import contextlib, io; from api.cli import run; contextlib.redirect_stdout(io.StringIO()).__enter__()"
-    code = f"{statement}; run(['--help']); sys.stdout = sys.__stdout__"
-    assert _loaded(code, QUICK) == []
+    silenced = "contextlib.redirect_stdout(io.StringIO()).__enter__()"
+    statement = f"import contextlib, io; from api.cli import invoke; {silenced}; invoke(['--help'])"
+    assert _loaded(f"{statement}; sys.stdout = sys.__stdout__", QUICK) == []
 
 
 def test_contracts_hold() -> None:

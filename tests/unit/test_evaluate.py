@@ -13,8 +13,12 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from detection.run import run
 from graph.errors import RingfenceError
 from graph.home import Home
+from ingest.job import ingest
+from ingest.settings import IngestSettings
+from sim.campaigns import Campaign, simulate
 from sim.evaluate import evaluate, judge, outcome_of
 from sim.ground_truth import GroundTruth, read_truth
 from sim.report import NOT_ADMITTED
@@ -165,3 +169,53 @@ def test_nothing_to_evaluate_without_a_run(tmp_path: Path) -> None:
     with pytest.raises(RingfenceError, match="no run") as caught:
         evaluate(Home(tmp_path / "home"), path)
     assert caught.value.exit_code == 3
+
+
+@pytest.fixture(scope="module")
+def judged_home(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Path]:
+    folder = tmp_path_factory.mktemp("judged")
+    written = simulate(Campaign(organizations=600, seed=5, abusive_share=0.1), folder)
+    home = Home(folder / "home")
+    ingest(home, [str(written.events_path)], settings=IngestSettings(), pepper=b"p" * 32)
+    run(home)
+    return home, written.truth_path
+
+
+def test_a_real_run_is_judged_beside_all_baselines(judged_home: tuple[Home, Path]) -> None:
+    home, path = judged_home
+    stages: list[str] = []
+    report = evaluate(home, path, progress=lambda stage, _done, _total: stages.append(stage))
+    assert (report.organizations, report.abusive, report.warnings) == (600, 60, ())
+    assert report.b_cubed.organizations == 60
+    assert report.b_cubed.f > 0.8
+    assert set(report.b_cubed_by_level) <= {"0", "1", "2"}
+    components, modularity, single = report.baselines
+    assert components.b_cubed is not None
+    assert modularity.b_cubed is not None
+    assert single.auc is not None
+    assert [answer.precision for answer in single.recall_at] == [0.9, 0.95, 0.99, 0.999]
+    assert "Baseline: reading events" in stages
+    assert report.to_dict() == evaluate(home, path, report.run_id).to_dict()
+    assert evaluate(home, path, baselines=False).baselines == ()
+
+
+def test_strangers_count_as_legitimate_and_the_missing_as_unlisted(
+    judged_home: tuple[Home, Path], tmp_path: Path
+) -> None:
+    home, path = judged_home
+    table = pq.read_table(path)
+    kept = table.filter(np.asarray(table.column("campaign")) >= 0)
+    ghost = kept.slice(0, 1).set_column(0, "org_id", pa.array(["nobody ever saw"]))
+    pq.write_table(pa.concat_tables([kept, ghost]), tmp_path / "part.parquet")
+    report = evaluate(home, tmp_path / "part.parquet", baselines=False)
+    assert report.organizations == 601
+    assert report.abusive == 61
+    assert report.warnings == (
+        "of the run, 540 are not in the truth: counted as legitimate",
+        "of the truth, 1 are not in the run: counted as unlisted",
+    )
+
+
+def test_the_truth_of_another_home_is_refused(judged_home: tuple[Home, Path], tmp_path: Path) -> None:
+    with pytest.raises(RingfenceError, match="names no organization of this run"):
+        evaluate(judged_home[0], write_truth(tmp_path / "other.parquet"))

@@ -1,0 +1,112 @@
+"""Pieces of inputs through worker processes and back, in order, with a bounded number on their way."""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.process
+import os
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+
+import pyarrow as pa
+
+from graph.errors import RingfenceError
+from ingest.sources.rows import Task
+from ingest.work import Outcome, Plan, process
+
+SMALL = 50_000
+"""Rows that are done in this process first: starting workers takes longer than these."""
+_AHEAD = 1
+
+
+class Pipeline:
+    """Runs `process` on tasks. Results come in the order of the tasks, whatever worker was faster."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._seen = 0
+        self._pool: ProcessPoolExecutor | None = None
+
+    def run(self, plan: Plan, tasks: Iterable[Task]) -> Iterator[tuple[Task, Outcome]]:
+        """Each task with its outcome. One input has one epoch unit, that of its first piece which has any."""
+        unit = plan.unit()
+        flying: deque[tuple[Task, Future[Outcome] | None]] = deque()
+        for task in tasks:
+            flying.append((task, self._submit(plan, task, unit)))
+            # What runs in this process runs when its turn comes, so it may not wait for others to be read.
+            while flying and (flying[0][1] is None or len(flying) > self._workers + _AHEAD):
+                done, outcome, unit = self._next(plan, flying, unit)
+                yield done, outcome
+        while flying:
+            done, outcome, unit = self._next(plan, flying, unit)
+            yield done, outcome
+
+    def _submit(self, plan: Plan, task: Task, unit: str | None) -> Future[Outcome] | None:
+        if not self._workers or self._seen < SMALL:
+            return None
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                self._workers, multiprocessing.get_context("spawn"), initializer=_begin_work
+            )
+        return self._pool.submit(_work, plan, task, unit)
+
+    def _next(
+        self, plan: Plan, flying: deque[tuple[Task, Future[Outcome] | None]], unit: str | None
+    ) -> tuple[Task, Outcome, str | None]:
+        task, future = flying.popleft()
+        try:
+            outcome = process(plan, task, unit, {}) if future is None else future.result()
+        except BrokenProcessPool as error:
+            raise RingfenceError(
+                "a worker process ended before its work was done (perhaps the system ran out of memory)",
+                "Run the same command again, with workers = 1 or 0 if it happens twice.",
+            ) from error
+        if unit is not None and outcome.epoch_unit not in (None, unit):
+            outcome = process(plan, task, unit, {})
+        self._seen += outcome.records
+        return task, outcome, unit or outcome.epoch_unit
+
+    def close(self) -> None:
+        """End the workers; what is on its way is given up."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+
+def _work(plan: Plan, task: Task, unit: str | None) -> Outcome:
+    outcome = process(plan, task, unit, {})
+    give_back()
+    return outcome
+
+
+@contextmanager
+def frugal() -> Iterator[None]:
+    """Let Arrow use the system's allocator meanwhile: the others keep the peak of every batch."""
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(pa.system_memory_pool())
+    try:
+        yield
+    finally:
+        pa.set_memory_pool(before)
+
+
+def give_back() -> None:
+    """Return freed memory to the system, also what numpy and Python freed."""
+    pa.system_memory_pool().release_unused()
+
+
+def _begin_work() -> None:
+    """Prepare a worker: frugal, and ending when its parent is killed, which nobody else would tell it."""
+    pa.set_memory_pool(pa.system_memory_pool())
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_outlive_nobody, args=(parent,), daemon=True).start()
+
+
+def _outlive_nobody(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
