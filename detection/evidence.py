@@ -44,7 +44,8 @@ def detect(
     engine.stage("member_activity")
     engine.empty(
         "signal_rows",
-        "signal VARCHAR, cluster BIGINT, org INTEGER, value DOUBLE, kind VARCHAR, key UUID, happened_at BIGINT, count BIGINT",
+        "signal VARCHAR, cluster BIGINT, org INTEGER, value DOUBLE,"
+        " kind VARCHAR, key UUID, happened_at BIGINT, count BIGINT",
     )
     for done, detector in enumerate(detectors):
         progress("signals", done, len(detectors))

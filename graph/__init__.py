@@ -1,0 +1,1 @@
+"""What is known: identifiers, facts, the graph's schema and its stores."""

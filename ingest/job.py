@@ -166,7 +166,7 @@ class Session:
         unit = Unit(path, source)
         opened: OpenInput | None = None
         try:
-            rule = mapping.rule_for(path) if mapping is not None else None
+            rule = _rule_for(path, mapping)
             if isinstance(rule, Ignored):
                 return InputReport(path, note=f"left out: {rule.because}")
             opened = OpenInput(path, rule, form, self._spool())
@@ -262,6 +262,13 @@ class Session:
         self._values.clear()
         self._writer.abort()
         self._refused.abort()
+
+
+def _rule_for(path: str, mapping: Mapping | None) -> InputRule | Ignored | None:
+    try:
+        return None if mapping is None else mapping.rule_for(path)
+    except RingfenceError as error:
+        raise InputError(error.message, error.remedy) from error
 
 
 _CONFLICT = "another row with this event_id and other content is stored already; the first one stays"

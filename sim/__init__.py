@@ -1,0 +1,1 @@
+"""The adversary: simulated campaigns with their truth, and the judgement of what was found."""

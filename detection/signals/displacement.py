@@ -24,7 +24,9 @@ DETECTOR = Detector(
         SELECT
             s.cluster,
             s.org,
-            MAX(CASE WHEN s.happened_at > p.happened_at AND s.happened_at - p.happened_at <= 86400000000 THEN 1.0 ELSE 0.0 END) AS value,
+            MAX(CASE
+                WHEN s.happened_at > p.happened_at AND s.happened_at - p.happened_at <= 86400000000 THEN 1.0 ELSE 0.0
+            END) AS value,
             NULL AS kind,
             NULL AS key,
             MIN(s.happened_at) AS happened_at,
