@@ -40,7 +40,19 @@ ORGANIZATIONS = 20_000
 WORLDS = [
     Campaign(organizations=ORGANIZATIONS, seed=seed, difficulty=difficulty)
     for seed, difficulty in enumerate(
-        ("plain", "plain", "plain", "mimic", "mimic", "mimic", "adaptive", "adaptive", "rotate", "rotate", "serial"),
+        (
+            "plain",
+            "plain",
+            "plain",
+            "mimic",
+            "mimic",
+            "mimic",
+            "adaptive",
+            "adaptive",
+            "rotate",
+            "rotate",
+            "serial",
+        ),
         start=9_001,
     )
 ] + [Campaign(organizations=ORGANIZATIONS, seed=9_101, abusive_share=0.2, attack_days=3)]
@@ -67,7 +79,9 @@ def observe(campaign: Campaign, folder: Path) -> Samples:
     """Simulate, ingest, run, and read what the signals say of each cluster."""
     simulate(campaign, folder, None)
     home = Home(folder / "home")
-    ingest(home, [str(folder / "events.parquet")], settings=IngestSettings(workers=2), pepper=bytes(range(32)))
+    ingest(
+        home, [str(folder / "events.parquet")], settings=IngestSettings(workers=2), pepper=bytes(range(32))
+    )
     files = run(home)
     truth = pq.read_table(folder / "truth.parquet", columns=["org_id", "campaign"])
     return _samples(files, dict(zip(truth["org_id"].to_pylist(), truth["campaign"].to_pylist(), strict=True)))
@@ -85,7 +99,9 @@ def _samples(files: RunFiles, campaign_of: dict[str, int]) -> Samples:
     values = np.zeros((len(order), len(column)))
     evidence = files.table("evidence", ["cluster_id", "signal", "value", "baseline"])
     baselines: dict[str, float] = {}
-    for cluster, signal, value, baseline in zip(*(evidence[name].to_pylist() for name in evidence.column_names), strict=True):
+    for cluster, signal, value, baseline in zip(
+        *(evidence[name].to_pylist() for name in evidence.column_names), strict=True
+    ):
         if signal != BASE:
             values[order[cluster], column[signal]] = value
         if baseline is not None:
@@ -110,7 +126,9 @@ def fit(x: Floats, y: npt.NDArray[np.bool_], weight: Floats) -> Floats:
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
         score = parameters[0] + x @ parameters[1:]
-        value = np.sum(weight * (np.logaddexp(0, score) - y * score)) + RIDGE * np.sum(parameters[1:] ** 2) / 2
+        value = (
+            np.sum(weight * (np.logaddexp(0, score) - y * score)) + RIDGE * np.sum(parameters[1:] ** 2) / 2
+        )
         error = weight * (expit(score) - y)
         return value, np.concatenate([[error.sum()], x.T @ error + RIDGE * parameters[1:]])
 
@@ -118,7 +136,9 @@ def fit(x: Floats, y: npt.NDArray[np.bool_], weight: Floats) -> Floats:
     return np.asarray(minimize(loss, np.zeros(x.shape[1] + 1), jac=True, bounds=bounds, method="L-BFGS-B").x)
 
 
-def card(parameters: Floats, labels: list[tuple[str, float]], baselines: dict[str, float]) -> dict[str, object]:
+def card(
+    parameters: Floats, labels: list[tuple[str, float]], baselines: dict[str, float]
+) -> dict[str, object]:
     """The scorecard as it is stored: points of a bin are the sum of the steps up to it."""
     bins: dict[str, list[dict[str, float]]] = {name: [] for name in names()}
     totals = dict.fromkeys(names(), 0.0)
@@ -130,7 +150,7 @@ def card(parameters: Floats, labels: list[tuple[str, float]], baselines: dict[st
     table = [[points, round(100 / (1 + 2 ** (-points / 20)), 3)] for points in range(-400, 401, 10)]
     return {
         "version": VERSION,
-        "trained_on": f"{len(WORLDS)} simulated worlds of {ORGANIZATIONS} organizations, every difficulty (bench/scorecard.py)",
+        "trained_on": f"{len(WORLDS)} simulated worlds of {ORGANIZATIONS} organizations (bench/scorecard.py)",
         "base_points": round(float(parameters[0]) * POINTS),
         "prior_members": PRIOR_MEMBERS,
         "bins": {name: found for name, found in bins.items() if found},
@@ -146,12 +166,16 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             worlds.append(observe(campaign, Path(folder)))
         one = worlds[-1]
-        print(f"{campaign.difficulty:9} seed {campaign.seed}: {len(one.sizes)} clusters, {one.abusive.sum()} abusive", flush=True)
+        print(
+            f"{campaign.difficulty:9} seed {campaign.seed}: {len(one.sizes)} clusters, {one.abusive.sum()} abusive",
+            flush=True,
+        )
     x, labels = steps(np.concatenate([one.values for one in worlds]))
     y = np.concatenate([one.abusive for one in worlds])
     weight = np.sqrt(np.concatenate([one.sizes for one in worlds]))
     baselines = {
-        one.id: round(float(np.median([world.baselines.get(one.id, 0.0) for world in worlds])), 4) for one in detectors()
+        one.id: round(float(np.median([world.baselines.get(one.id, 0.0) for world in worlds])), 4)
+        for one in detectors()
     }
     found = card(fit(x, y, weight), labels, baselines)
     TARGET.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import igraph
@@ -43,22 +44,27 @@ def communities(ties: Ties, settings: DetectionSettings) -> Ints:
     tied[ties.b] = True
     vertices = np.flatnonzero(tied)
     vertices = vertices[np.argsort(components[vertices], kind="stable")]
-    edges = np.argsort(components[ties.a], kind="stable")
-    edge_components = components[ties.a][edges]
-    for members in np.split(vertices, np.flatnonzero(np.diff(components[vertices])) + 1):
-        if len(members) <= whole_below(settings):
-            membership[members] = members[0]
-            continue
-        low, high = np.searchsorted(edge_components, [components[members[0]], components[members[0]] + 1])
-        inside = edges[low:high]
-        local = Ties(
-            len(members),
-            np.searchsorted(members, ties.a[inside]),
-            np.searchsorted(members, ties.b[inside]),
-            ties.weight[inside],
-        )
+    _, starts, sizes = np.unique(components[vertices], return_index=True, return_counts=True)
+    membership[vertices] = np.repeat(vertices[starts], sizes)
+    large = sizes > whole_below(settings)
+    for members, local in _parts(ties, components, vertices, starts[large], sizes[large]):
         membership[members] = _named_by_least(_scan(local, settings), members)
     return membership
+
+
+def _parts(
+    ties: Ties, components: Ints, vertices: Ints, starts: Ints, sizes: Ints
+) -> Iterator[tuple[Ints, Ties]]:
+    """The organizations of each given component, and its ties in numbers of their own."""
+    edges = np.argsort(components[ties.a], kind="stable")
+    component_of_edge = components[ties.a][edges]
+    for start, size in zip(starts, sizes, strict=True):
+        members = vertices[start : start + size]
+        own = components[members[0]]
+        low, high = np.searchsorted(component_of_edge, [own, own + 1])
+        inside = edges[low:high]
+        a, b = (np.searchsorted(members, end[inside]) for end in (ties.a, ties.b))
+        yield members, Ties(len(members), a, b, ties.weight[inside])
 
 
 def whole_below(settings: DetectionSettings) -> int:

@@ -19,7 +19,6 @@ def correlate(engine: Engine, settings: DetectionSettings, population: int, prog
     engine.register("tie_kinds", tie_kinds(settings))
     engine.register("linked_kinds", linked_kinds(settings))
     engine.register("recipe", recipe(settings, population))
-    engine.register("steps", pa.table({"step": pa.array(range(1, settings.predecessors + 1), pa.int64())}))
     for done, name in enumerate(STAGES):
         progress("ties", done, len(STAGES))
         engine.stage(name)
@@ -56,6 +55,7 @@ def recipe(settings: DetectionSettings, population: int) -> pa.Table:
         {
             "unit": pa.array([WEIGHT_UNIT], pa.int64()),
             "population": pa.array([float(max(population, SMALLEST_POPULATION))], pa.float64()),
+            "predecessors": pa.array([settings.predecessors], pa.int64()),
             "strong_floor": pa.array([settings.strong_floor], pa.float64()),
             "strong_memory": pa.array([settings.strong_memory_s * 1_000_000], pa.int64()),
             "min_weight": pa.array([round(settings.min_weight * WEIGHT_UNIT)], pa.int64()),

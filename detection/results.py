@@ -59,7 +59,9 @@ def score(engine: Engine, scorecard: Scorecard, identified: Identified, membersh
     by_cluster = _by_cluster(summed)
     totals = np.array([sum(by_cluster[int(name)].values()) for name in clusters])
     scored = _clusters(identified, clusters, sizes, totals, by_cluster, scorecard)
-    engine.register("scored_clusters", scored.append_column("ties", [_ties_inside(clusters, membership, ties)]))
+    engine.register(
+        "scored_clusters", scored.append_column("ties", [_ties_inside(clusters, membership, ties)])
+    )
     engine.register("scored_members", _members(engine, scorecard, clusters, totals, membership, ties))
     engine.register("lineage", identified.lineage)
 

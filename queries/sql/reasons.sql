@@ -2,9 +2,16 @@
 -- purpose: In each session every organization is tied to its predecessors (ten by default) only, so ties grow
 --    linearly with use. A tie's weight is prior * ln(N/d)/ln(N) * max(floor, exp(-gap/tau)) / sqrt(d-1) in int64
 --    fixed point, rounded before any sum. Of several ties over one identifier the strongest counts.
--- reads: appearances, tie_kinds, shared_identifiers, steps, recipe
+-- reads: appearances, tie_kinds, shared_identifiers, recipe
 -- writes: reasons
-WITH pairs AS (
+WITH lined AS (
+    -- GENERATE_SERIES counts down in Spark where the end lies before the start, so the first place is left out
+    SELECT a.*, UNNEST(GENERATE_SERIES(GREATEST(a.place - r.predecessors, 1), a.place - 1)) AS before
+    FROM appearances AS a
+    CROSS JOIN recipe AS r
+    WHERE a.place > 1
+),
+pairs AS (
     SELECT
         later.entity,
         later.kind,
@@ -14,12 +21,11 @@ WITH pairs AS (
         CASE WHEN later.org < earlier.org THEN earlier.first_at ELSE later.first_at END AS b_at,
         later.first_at - earlier.first_at AS gap,
         later.organizations
-    FROM appearances AS later
-    INNER JOIN steps ON later.place > steps.step
+    FROM lined AS later
     INNER JOIN appearances AS earlier
         ON later.entity = earlier.entity
         AND later.session = earlier.session
-        AND later.place - steps.step = earlier.place
+        AND later.before = earlier.place
 ),
 weighed AS (
     SELECT
