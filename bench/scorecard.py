@@ -111,11 +111,13 @@ def _samples(files: RunFiles, campaign_of: dict[str, int]) -> Samples:
     return Samples(values, abusive, sizes, baselines)
 
 
-def steps(values: Floats) -> tuple[Floats, list[tuple[str, float]]]:
-    """One column a bin: whether the value reaches it."""
+def steps(values: Floats, baselines: dict[str, float]) -> tuple[Floats, list[tuple[str, float]]]:
+    """One column a bin: whether the value reaches it. What is usual in the population earns nothing."""
     columns, labels = [], []
     for place, name in enumerate(names()):
         for at_least in SIZE_BINS if name == SIZE else VALUE_BINS:
+            if name != SIZE and at_least <= baselines[name]:
+                continue
             columns.append(values[:, place] >= at_least)
             labels.append((name, float(at_least)))
     return np.column_stack(columns).astype(float), labels
@@ -170,13 +172,13 @@ def main() -> int:
             f"{campaign.difficulty:9} seed {campaign.seed}: {len(one.sizes)} clusters, {one.abusive.sum()} abusive",
             flush=True,
         )
-    x, labels = steps(np.concatenate([one.values for one in worlds]))
-    y = np.concatenate([one.abusive for one in worlds])
-    weight = np.sqrt(np.concatenate([one.sizes for one in worlds]))
     baselines = {
         one.id: round(float(np.median([world.baselines.get(one.id, 0.0) for world in worlds])), 4)
         for one in detectors()
     }
+    x, labels = steps(np.concatenate([one.values for one in worlds]), baselines)
+    y = np.concatenate([one.abusive for one in worlds])
+    weight = np.sqrt(np.concatenate([one.sizes for one in worlds]))
     found = card(fit(x, y, weight), labels, baselines)
     TARGET.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
     print(f"wrote {TARGET.name}: base {found['base_points']}")

@@ -9,8 +9,8 @@ DETECTOR = Detector(
     title="Key rotation",
     meaning=("A new key was made within a day after the old one was revoked or the organization restricted."),
     fact=(
-        "{affected} of {eligible} organizations that lost a key or were restricted made a new key "
-        "within a day"
+        "{affected} of {eligible} organizations with keys made a new one within a day after one was "
+        "revoked or they were restricted"
     ),
     group="key_resale",
     evidence_class="unilateral",
@@ -35,9 +35,9 @@ DETECTOR = Detector(
             END AS value,
             NULL AS kind,
             NULL AS key,
-            stopped_at AS happened_at,
+            COALESCE(stopped_at, created_at) AS happened_at,
             1 AS count
         FROM marks
-        WHERE stopped_at IS NOT NULL
+        WHERE created_at IS NOT NULL
     """,
 )
