@@ -13,6 +13,8 @@ from typer.main import get_command
 
 from api.cli import ABOUT, application
 from api.settings import Settings
+from detection.detector import detectors
+from detection.scoring import SIZE, Scorecard, shipped
 from graph.schema import schema_markdown
 
 FOLDER = Path(__file__).parent
@@ -146,10 +148,43 @@ def graph_page() -> str:
     return NOTE + schema_markdown().rstrip() + "\n"
 
 
+def signals_page() -> str:
+    """Every detector with its meaning and points, and the table from points to risk."""
+    card = shipped()
+    lines = [
+        "# Signals\n",
+        f"Scorecard {card.version}, trained on {card.trained_on}. Every cluster starts with {card.base_points:g} points;"
+        " 20 points double the odds. A value is the share of the members that show the signal (or the mean of what they"
+        " show), drawn towards the population's baseline.\n",
+    ]
+    for one in detectors():
+        reads = ", ".join(f"`{table}`" for table in one.reads)
+        lines += [
+            f"## {one.title} (`{one.id}`)\n",
+            f"{one.meaning}\n",
+            f"Points: {_points(card, one.id)}. Speaks for: {one.group}. Evidence class: {one.evidence_class}."
+            f" Reads: {reads}. Usual in simulated worlds: {card.baselines.get(one.id, 0):.2%}.\n",
+        ]
+    lines += [
+        "## Size (`size`)\n",
+        f"How many organizations belong together. Points: {_points(card, SIZE)}.\n",
+    ]
+    lines += ["## From points to risk\n", "| points | risk |", "|---|---|"]
+    lines += [f"| {points:g} | {risk:g} |" for points, risk in card.risk_table if abs(points) <= 200]
+    return NOTE + "\n".join(lines) + "\n"
+
+
+def _points(card: Scorecard, signal: str) -> str:
+    """The bins of one signal in words."""
+    steps = [f"{step.points:g} from {step.at_least:g} on" for step in card.bins.get(signal, ())]
+    return ", ".join(steps) or "none (shown as a fact only)"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli_page,
     "settings.md": settings_page,
     "graph.md": graph_page,
+    "signals.md": signals_page,
 }
 
 
