@@ -52,6 +52,8 @@ def cluster_id(founder: str, born: datetime) -> str:
 
 def group(membership: Ints) -> dict[int, Ints]:
     """Communities of two or more organizations: name -> members in order."""
+    if len(membership) == 0:
+        return {}
     order = np.argsort(membership, kind="stable")
     labels = membership[order]
     starts = np.flatnonzero(np.diff(labels, prepend=labels[:1] - 1))

@@ -58,7 +58,7 @@ def sharing(kind: str, at_least: int = 2) -> str:
             org,
             CASE WHEN MAX(sharers) >= {at_least} THEN 1.0 ELSE 0.0 END AS value,
             '{kind}' AS kind,
-            MAX_BY(key, ROW(sharers, key)) AS key,
+            MAX_BY(key, {{'n': sharers, 'k': key}}) AS key,
             MIN(first_at) AS happened_at,
             MAX(sharers) AS count
         FROM member_links

@@ -153,7 +153,8 @@ def signals_page() -> str:
     card = shipped()
     lines = [
         "# Signals\n",
-        f"Scorecard {card.version}, trained on {card.trained_on}. Every cluster starts with {card.base_points:g} points;"
+        f"Scorecard {card.version}, trained on {card.trained_on}."
+        f" Every cluster starts with {card.base_points:g} points;"
         " 20 points double the odds. A value is the share of the members that show the signal (or the mean of what they"
         " show), drawn towards the population's baseline.\n",
     ]

@@ -55,7 +55,12 @@ class DayFile:
         written = self.buffered
         if self.writer is None:
             self.writer = pq.ParquetWriter(
-                self.path, EVENTS, compression="zstd", compression_level=1, write_page_index=False
+                self.path,
+                EVENTS,
+                compression="zstd",
+                compression_level=1,
+                # Statistics of random keys tell nothing and cost more than half of the writing.
+                write_statistics=["occurred_at"],
             )
         if written:
             self.writer.write_table(pa.concat_tables(self.parts).unify_dictionaries(), row_group_size=written)
@@ -90,15 +95,16 @@ class DayFiles:
                 self._buffered -= file.flush()
         while self._buffered > MOST_BUFFERED:
             self._buffered -= max(self._open.values(), key=lambda file: file.buffered).flush()
+        writing = [number for number, file in self._open.items() if file.writer is not None]
+        for number in writing[: max(0, len(writing) - MOST_OPEN)]:
+            self._close(number)
 
     def _file(self, number: int) -> DayFile:
         file = self._open.pop(number, None)
         if file is None:
-            if len(self._open) >= MOST_OPEN:
-                self._close(next(iter(self._open)))
             name = f"events-{len(self._open) + len(self._done)}-{number}.parquet"
             file = DayFile(self._folder / name, (_EPOCH + timedelta(days=number)).date())
-        # Last in the order of use: the first of the dictionary is the one to close.
+        # Last in the order of use: the first ones of the dictionary are closed when too many are open.
         self._open[number] = file
         return file
 

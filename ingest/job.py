@@ -142,7 +142,7 @@ class Session:
         self._pepper = pepper
         self._tell = tell
         self.folder = home.facts / ".staging" / f"{self.ingest}-repeats"
-        self._pipeline = Pipeline(settings.workers)
+        self._pipeline = Pipeline(settings.workers, home.facts / ".staging" / f"{self.ingest}-parcels")
         self._values = SortedTiers(limit=_MOST_VALUES)
 
     def __enter__(self) -> Session:
@@ -208,10 +208,11 @@ class Session:
         repeats = RepeatCounts(self.folder)
         with writing(self._home):
             for task, outcome in self._pipeline.run(plan, tasks):
+                # At every piece: a file that keeps growing would never end.
+                opened.check_unchanged()
                 self.take_piece(plan, task, outcome, repeats, unit)
                 self._tell(f"Reading {unit.path}", unit.committed.rows + unit.pending.rows, None)
                 if self._writer.pending_rows >= COMMIT_ROWS:
-                    opened.check_unchanged()
                     self.commit([unit])
             opened.check_unchanged()
             self.commit([unit])

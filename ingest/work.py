@@ -131,7 +131,7 @@ def process(plan: Plan, task: Task, epoch_unit: str | None, bases: Map[int, int]
     piece = readable(plan, task, bases)
     keeper = Keeper(plan, task, piece)
     batch = piece.batch
-    good = np.setdiff1d(np.arange(batch.rows), np.fromiter(batch.errors, np.int64, len(batch.errors)))
+    good = _others(batch.rows, np.fromiter(batch.errors, np.int64, len(batch.errors)))
     mapped = _mapped(plan, take_rows(batch, good))
     normaliser = Normaliser(
         plan.pepper,
@@ -149,10 +149,22 @@ def process(plan: Plan, task: Task, epoch_unit: str | None, bases: Map[int, int]
     wrong = _first_problems(done)
     refused = keeper.source_errors()
     refused.extend(keeper.keep(row, *problem) for row, problem in sorted(wrong.items()))
-    refused.extend(keeper.keep(int(row), *_NO_EVENT) for row in np.setdiff1d(good, _covered(done)))
+    refused.extend(
+        keeper.keep(int(row), *_NO_EVENT) for row in good[~_marked(batch.rows, _covered(done))[good]]
+    )
     records = batch.rows + len(piece.rows.bad)
     dropped = np.fromiter(wrong, np.int64, len(wrong))
     return _outcome(done, dropped, refused, records, piece.repeats, normaliser.epoch_unit)
+
+
+def _marked(rows: int, some: I64) -> npt.NDArray[np.bool_]:
+    marked = np.zeros(rows, dtype=bool)
+    marked[some] = True
+    return marked
+
+
+def _others(rows: int, some: I64) -> I64:
+    return np.flatnonzero(~_marked(rows, some))
 
 
 _NO_EVENT = ("no_event", None, "the conditions of none of the mapping's events hold for this row")
@@ -188,7 +200,7 @@ def _outcome(
     parts = []
     for rows, result in done:
         origin = rows[result.rows]
-        keep = ~np.isin(origin, wrong)
+        keep = ~np.isin(origin, wrong) if len(wrong) else np.ones(len(origin), dtype=bool)
         events = result.events if keep.all() else result.events.filter(pa.array(keep))
         parts.append((events, result.ids[keep], result.content[keep], origin[keep]))
     values = pa.concat_tables([result.values for _, result in done]) if done else VALUES.empty_table()

@@ -85,7 +85,7 @@ class Profile:
     @property
     def pays(self) -> Bools:
         """Is there a payment method that settles invoices?"""
-        return self.paying & (self.payment != NULL)
+        return np.asarray(self.paying & (self.payment != NULL), dtype=np.bool_)
 
 
 def draw(world: World, org: Int64, rng: np.random.Generator, scale: float) -> Profile:

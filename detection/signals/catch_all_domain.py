@@ -24,7 +24,7 @@ DETECTOR = Detector(
             org,
             MAX(CASE WHEN sharers >= 3 AND sharers = organizations THEN 1.0 ELSE 0.0 END) AS value,
             'email_domain' AS kind,
-            MAX_BY(key, ROW(sharers, key)) AS key,
+            MAX_BY(key, {'n': sharers, 'k': key}) AS key,
             MIN(first_at) AS happened_at,
             MAX(sharers) AS count
         FROM member_links

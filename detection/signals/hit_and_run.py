@@ -21,7 +21,7 @@ DETECTOR = Detector(
             org,
             AVG(CASE WHEN uses <= 5 AND last_at - first_at <= 3600000000 THEN 1.0 ELSE 0.0 END) AS value,
             'ip' AS kind,
-            MIN_BY(key, ROW(uses, key)) AS key,
+            MIN_BY(key, {'n': uses, 'k': key}) AS key,
             MIN(first_at) AS happened_at,
             COUNT(*) AS count
         FROM member_links

@@ -23,7 +23,7 @@ DETECTOR = Detector(
             org,
             SUM(CASE WHEN sharers >= 3 THEN uses ELSE 0 END) / SUM(uses) AS value,
             'consumer' AS kind,
-            MAX_BY(key, ROW(sharers, key)) AS key,
+            MAX_BY(key, {'n': sharers, 'k': key}) AS key,
             MIN(first_at) AS happened_at,
             MAX(sharers) AS count
         FROM member_links

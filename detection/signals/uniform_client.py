@@ -44,7 +44,7 @@ DETECTOR = Detector(
                 THEN 1.0 ELSE 0.0
             END) AS value,
             'tls_fingerprint' AS kind,
-            MAX_BY(l.key, ROW(l.sharers, l.key)) AS key,
+            MAX_BY(l.key, {'n': l.sharers, 'k': l.key}) AS key,
             MIN(l.first_at) AS happened_at,
             MAX(l.sharers) AS count
         FROM member_links AS l

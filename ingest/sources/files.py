@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,9 +64,9 @@ def expand(paths: Sequence[str]) -> list[str]:
 def _expand_one(path: str) -> Iterator[str]:
     if path == STANDARD_INPUT:
         yield path
-    elif Path(path).is_dir():
+    elif _holds(path, Path.is_dir):
         yield from _walk(path)
-    elif _exists(path):
+    elif _holds(path, Path.exists):
         yield _readable(path)
     elif _GLOB & set(path):
         matches = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - keeps the path as it was written
@@ -78,9 +78,9 @@ def _expand_one(path: str) -> Iterator[str]:
         raise RingfenceError(f"{path} does not exist", "Check the path, or name a folder or a glob.")
 
 
-def _exists(path: str) -> bool:
+def _holds(path: str, question: Callable[[Path], bool]) -> bool:
     try:
-        return Path(path).exists()
+        return question(Path(path))
     except OSError as error:
         raise _unreadable(path, error) from error
 

@@ -1,6 +1,6 @@
 -- title: Reasons of ties
 -- purpose: For each tie, the identifiers that carry it: how much, and when each side used them.
--- reads: reasons, ties, shared_identifiers, linked_kinds, organizations
+-- reads: reasons, ties, shared_identifiers, organizations
 -- writes: out_reasons
 SELECT
     a.org_id AS a,

@@ -8,6 +8,7 @@ import io
 import json
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +30,7 @@ import ingest.job
 import ingest.pipeline
 import ingest.sources.blocks
 from graph.errors import RingfenceError
-from graph.facts import FactsReader, HIDDEN_FIELDS
+from graph.facts import HIDDEN_FIELDS, FactsReader
 from graph.facts_ids import StoredIds, merge_runs, runs_to_merge, write_run
 from graph.facts_tiers import SortedTiers
 from graph.home import Home
@@ -53,7 +54,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestFormats:
-    ROWS = [row(n) for n in range(300)]
+    ROWS: ClassVar = [row(n) for n in range(300)]
 
     def test_all_formats_say_the_same(self, tmp_path: Path) -> None:
         text = io.StringIO()
@@ -106,7 +107,8 @@ class TestFormats:
         path = write_ndjson(tmp_path / "events.txt", self.ROWS)
         assert take(home, path, format="ndjson").totals.stored == 300
 
-    def test_progress_counts_up(self, tmp_path: Path, home: Home, small_blocks: None) -> None:
+    @pytest.mark.usefixtures("small_blocks")
+    def test_progress_counts_up(self, tmp_path: Path, home: Home) -> None:
         seen: list[int] = []
         path = write_ndjson(tmp_path / "a.ndjson", self.ROWS)
         take(home, path, progress=lambda _stage, done, _total: seen.append(done))
@@ -147,7 +149,9 @@ class TestDuplicates:
         assert reasons(home) == [(201, "conflicting_duplicate")]
         other = write_ndjson(tmp_path / "b.ndjson", [conflicting])
         assert take(home, other).totals.quarantined == 1
-        kept = dict(zip(*(read_events(home)[name].to_pylist() for name in ("event_id", "tokens")), strict=True))
+        kept = dict(
+            zip(*(read_events(home)[name].to_pylist() for name in ("event_id", "tokens")), strict=True)
+        )
         assert kept["e7"] == 7
 
     def test_sources_have_ids_of_their_own(self, tmp_path: Path, home: Home) -> None:
@@ -157,7 +161,8 @@ class TestDuplicates:
 
     def test_many_commits_keep_few_runs(self, tmp_path: Path, home: Home) -> None:
         paths = [
-            write_ndjson(tmp_path / f"{n:02d}.ndjson", [row(n * 100 + k) for k in range(10)]) for n in range(30)
+            write_ndjson(tmp_path / f"{n:02d}.ndjson", [row(n * 100 + k) for k in range(10)])
+            for n in range(30)
         ]
         take(home, *paths)
         assert len(list((home.facts / "ids").iterdir())) <= 8
@@ -319,7 +324,9 @@ class TestCommits:
         assert report.exit_code == 7
 
     def test_a_row_that_becomes_no_event_is_quarantined(self, tmp_path: Path, home: Home) -> None:
-        text = "inputs:\n  - events:\n    - event_type: inference\n      when: [{column: ip, present: true}]\n"
+        text = (
+            "inputs:\n  - events:\n    - event_type: inference\n      when: [{column: ip, present: true}]\n"
+        )
         text += "    - event_type: user_added\n      when: [{column: ip, present: true}]\n"
         rows = [row(1), row(2, ip=None), row(3, org_id=None)]
         report = take(home, write_ndjson(tmp_path / "a.ndjson", rows), mapping=parse_mapping(text, "m", "m"))
@@ -366,7 +373,10 @@ class TestIndex:
         parts = [np.sort(part) for part in np.array_split(numbers, [10, 150_000, 150_001, 320_000])]
         paths = [tmp_path / f"{n}.parquet" for n in range(len(parts))]
         for path, part in zip(paths, parts, strict=True):
-            write_run(path, [(part[at : at + 60_000], ~part[at : at + 60_000]) for at in range(0, len(part), 60_000)])
+            write_run(
+                path,
+                [(part[at : at + 60_000], ~part[at : at + 60_000]) for at in range(0, len(part), 60_000)],
+            )
         merged = tmp_path / "merged.parquet"
         assert merge_runs(paths, merged) == len(numbers)
         wanted = np.sort(np.concatenate([numbers[:5000], random.integers(0, 2**64, 5000, dtype=np.uint64)]))
@@ -387,7 +397,9 @@ class TestIndex:
             chosen = runs_to_merge(sizes)
             rewritten += sum(sizes[at] for at in chosen)
             if chosen:
-                sizes = [size for at, size in enumerate(sizes) if at not in chosen] + [sum(sizes[at] for at in chosen)]
+                sizes = [size for at, size in enumerate(sizes) if at not in chosen] + [
+                    sum(sizes[at] for at in chosen)
+                ]
             assert len(sizes) <= 8
         assert rewritten < 500 * 12
 
@@ -410,6 +422,10 @@ class TestIndex:
 def test_an_untouched_home_is_empty(home: Home) -> None:
     reader = FactsReader(home)
     assert (reader.commits(), reader.event_files(), reader.value_files(), reader.latest(), reader.rows()) == (
-        [], [], [], None, 0,
+        [],
+        [],
+        [],
+        None,
+        0,
     )
     check_books(home)

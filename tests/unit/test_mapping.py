@@ -46,7 +46,11 @@ def table(one: RawBatch) -> dict[str, list[Any]]:
         ("inputs:\n  - format: log\n    pattern: '('\n", 3, "regular expression"),
         ("inputs:\n  - format: log\n    pattern: 'x+'\n", 3, "named group"),
         ("inputs:\n  - timezone: Mars/Base\n", 2, "time zone"),
-        ("inputs:\n  - events:\n      - event_type: inference\n        when:\n          - column: a\n", 5, "one of"),
+        (
+            "inputs:\n  - events:\n      - event_type: inference\n        when:\n          - column: a\n",
+            5,
+            "one of",
+        ),
         ("inputs:\n  - {}\nignore:\n  - match: b\n", 4, "because"),
     ],
 )
@@ -135,7 +139,9 @@ inputs:
         when: [{column: user, present: false}]
 """
     )
-    rows = batch(id=[1, 2, 3, 4], bad=[1, 1, 0, 1], day=["d1", "never", "d3", None], user=["u", "", None, "v"])
+    rows = batch(
+        id=[1, 2, 3, 4], bad=[1, 1, 0, 1], day=["d1", "never", "d3", None], user=["u", "", None, "v"]
+    )
     created, labelled, added, trial = apply_rule(one, rows)
     assert created.rows.tolist() == [0, 1, 2, 3]
     assert as_strings(created.batch, "event_id") == ["1", "2", "3", "4"]
