@@ -19,7 +19,7 @@ import psutil
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "bench" / ".work"
 RINGFENCE = (sys.executable, "-c", "from api.cli import main; main()")
-SAMPLE_SECONDS = 0.02
+SAMPLE_SECONDS = 0.25
 _KIB = 1024
 
 

@@ -61,6 +61,7 @@ def detect(
     engine.stage("signal_values")
     engine.stage("signal_points")
     engine.stage("member_points")
+    engine.drop("member_links", "member_activity")
 
 
 def _baselines(

@@ -41,8 +41,8 @@ class Campaign:
     `organizations` in all, of which `abusive_share` belongs to rings, over `days` days (absent: 30, or a year for
     `serial`) from `start` (absent: so that the last day is 30 September 2026). `attack_days` crowds all rings into so
     many days, most of them one operator's, as in the incident. `events_per_organization` is aimed at, not met exactly.
-    `framed_victims` honest organizations (fewer, if there are not as many ordinary people with a telephone) are tied to
-    rings by forged identifiers: one, three or ten each, in turn. Raises ValueError for settings that make no sense.
+    `framed_victims` honest organizations (fewer, if there are not as many ordinary people with a telephone) are tied
+    to rings by forged identifiers: one, three or ten each, in turn. Raises ValueError for settings that make no sense.
     """
 
     organizations: int = 100_000
