@@ -28,7 +28,7 @@ from detection.detector import detectors
 from detection.engines.duckdb import Engine
 from detection.evidence import detect, groups
 from detection.links import Parts, Progress, aggregate
-from detection.runs import TABLES, Manifest, RunFiles, Runs
+from detection.runs import TABLES, UNFINISHED, Manifest, RunFiles, Runs
 from detection.scoring import shipped
 from detection.settings import DetectionSettings
 from graph.errors import RingfenceError
@@ -107,14 +107,20 @@ class _Run:
 
     def execute(self, publisher: Publisher | None) -> RunFiles:
         """All of it: detect, write, publish, switch."""
+        files = [file for file in self.facts.event_files() if file.first <= self.as_of]
+        if not files:
+            raise RingfenceError(
+                f"there are no events up to {self.as_of.isoformat()}", "Choose a later --as-of.", exit_code=3
+            )
         previous = self.runs.current()
+        if previous is not None:
+            self.runs.open()  # a damaged one is said before anything is computed
         run_id = self._name(previous)
         folder = self.runs.prepare(run_id)
         with (
-            tempfile.TemporaryDirectory(prefix=".scratch-", dir=self.home.runs) as scratch,
+            tempfile.TemporaryDirectory(prefix=f"{UNFINISHED}scratch-", dir=self.home.runs) as scratch,
             Engine(self.settings.engine, Path(scratch)) as engine,
         ):
-            files = [file for file in self.facts.event_files() if file.first <= self.as_of]
             with self.clock.part("links"):
                 parts = aggregate(engine, self.home, files, self.as_of, Path(scratch), self.progress)
             organizations = self._organizations(engine, parts)

@@ -78,11 +78,12 @@ class Runs:
         return sorted(found, key=lambda manifest: (manifest.created_at, manifest.run_id))
 
     def current(self) -> str | None:
-        """The id of the run that serves; None before the first."""
+        """The id of the run that serves; None before the first, or when its folder was deleted."""
         try:
-            return (self._folder / CURRENT).read_text(encoding="utf-8").strip() or None
+            named = (self._folder / CURRENT).read_text(encoding="utf-8").strip()
         except FileNotFoundError:
             return None
+        return named if named and (self._folder / named / MANIFEST).exists() else None
 
     def open(self, run_id: str | None = None) -> RunFiles:
         """The files of a run, by default of the current one. Raises RingfenceError where there is none."""

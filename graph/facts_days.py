@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from graph.facts_schema import EVENTS
 
 GROUP_ROWS = 65_536
-MOST_BUFFERED = 500_000
+MOST_BUFFERED = 400_000
 MOST_OPEN = 256
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_US = 86_400_000_000

@@ -125,7 +125,7 @@ def _unpack(parcel: Parcel) -> Outcome:
 
 @contextmanager
 def frugal() -> Iterator[None]:
-    """Let Arrow use the system's allocator meanwhile: the others keep the peak of every batch."""
+    """Let Arrow use the system's allocator meanwhile: slower than its own, but it gives back what is freed."""
     before = pa.default_memory_pool()
     pa.set_memory_pool(pa.system_memory_pool())
     try:
@@ -135,13 +135,12 @@ def frugal() -> Iterator[None]:
 
 
 def give_back() -> None:
-    """Return freed memory to the system, also what numpy and Python freed."""
-    pa.system_memory_pool().release_unused()
+    """Return freed memory to the system: the allocator would keep the peak of every piece."""
+    pa.default_memory_pool().release_unused()
 
 
 def _begin_work() -> None:
-    """Prepare a worker: frugal, and ending when its parent is killed, which nobody else would tell it."""
-    pa.set_memory_pool(pa.system_memory_pool())
+    """Have this worker end when its parent is killed: nobody else would tell it."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_outlive_nobody, args=(parent,), daemon=True).start()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -81,7 +82,8 @@ class Engine:
 
     def fetch(self, sql: str) -> pa.Table:
         """The rows of a SELECT as an Arrow table."""
-        return self._connection.sql(sql).to_arrow_table()
+        with _explained():
+            return self._connection.sql(sql).to_arrow_table()
 
     def write(self, sql: str, path: Path) -> None:
         """The rows of a SELECT as one Parquet file, in its order."""
@@ -96,15 +98,28 @@ class Engine:
         self.write(f"SELECT {f'* REPLACE ({turned})' if turned else '*'} FROM ({sql})", path)
 
     def _execute(self, sql: str) -> Any:
-        try:
+        with _explained():
             return self._connection.execute(sql)
-        except duckdb.OutOfMemoryException as error:
-            raise RingfenceError(
-                "the run needs more memory than it may use",
-                "Raise detection.engine.memory_limit in ringfence.toml.",
-            ) from error
-        except duckdb.IOException as error:
-            raise RingfenceError(
-                f"cannot read or write a data file: {str(error).splitlines()[0]}",
-                "Check free disk space and permissions of the home folder, then run again.",
-            ) from error
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn failures of memory, disk and files into errors that say what to do."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise RingfenceError(
+            "the run needs more memory than it may use",
+            "Raise detection.engine.memory_limit in ringfence.toml.",
+        ) from error
+    except duckdb.IOException as error:
+        raise RingfenceError(
+            f"cannot read or write a data file: {str(error).splitlines()[0]}",
+            "Check free disk space and permissions of the home folder, then run again.",
+        ) from error
+    except duckdb.InvalidInputException as error:
+        raise RingfenceError(
+            f"a data file is damaged: {str(error).splitlines()[0]}",
+            "A file under facts/links or facts/activity may be deleted: the next run makes it again."
+            " One under facts/events must be restored from a backup.",
+        ) from error

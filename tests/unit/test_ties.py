@@ -54,7 +54,7 @@ def strength(tmp_path: Path, *events: Event) -> dict[tuple[str, str], int]:
     return ties_of(run(home_of(tmp_path, numbered(events))))
 
 
-@pytest.fixture(scope="module", params=range(4), ids="world {}".format)
+@pytest.fixture(scope="module", params=range(3), ids="world {}".format)
 def world(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[list[Event], Home]:
@@ -75,14 +75,14 @@ def test_the_engine_agrees_with_the_definition(
     assert ties_of(found) == expected
 
 
-@pytest.mark.parametrize("seed", [10, 11])
+@pytest.mark.parametrize("seed", [10])
 def test_a_busy_world_agrees_too(tmp_path: Path, seed: int) -> None:
-    events = drawn(seed, organizations=90, events=1_500, days=(1, 2, 30))
+    events = drawn(seed, organizations=90, events=1_500, days=(1, 30))
     found = run(home_of(tmp_path, *split(events, seed, 2)))
     assert ties_of(found) == slow_ties(events, DEFAULT)
 
 
-@pytest.mark.parametrize("seed", [20, 21])
+@pytest.mark.parametrize("seed", [20])
 def test_reasons_are_the_weights_of_single_identifiers(tmp_path: Path, seed: int) -> None:
     events = drawn(seed)
     found = run(home_of(tmp_path, events))
@@ -207,12 +207,11 @@ def test_neither_files_nor_rows_nor_ingests_in_any_order_matter(tmp_path: Path, 
     whole = run(home_of(tmp_path / "whole", events))
     members = whole.path("members").read_bytes()
     assert whole.manifest.counts["clusters"] > 0
-    for seed in (1, 2):
-        several = home_of(tmp_path / f"ingests-{seed}", *split(events, seed, 4), columnar=columnar)
-        files = Home(tmp_path / f"files-{seed}" / "home")
-        files.path.mkdir(parents=True)
-        add(files, *split(events, seed + 10, 3), columnar=columnar)
-        for home in (several, files):
-            found = run(home)
-            assert ties_of(found) == ties_of(whole)
-            assert found.path("members").read_bytes() == members
+    several = home_of(tmp_path / "ingests", *split(events, 1, 3), columnar=columnar)
+    files = Home(tmp_path / "files" / "home")
+    files.path.mkdir(parents=True)
+    add(files, *split(events, 2, 2), columnar=columnar)
+    for home in (several, files):
+        found = run(home)
+        assert ties_of(found) == ties_of(whole)
+        assert found.path("members").read_bytes() == members

@@ -86,7 +86,7 @@ DRAWN_KINDS: dict[str, tuple[str, ...]] = {
 
 
 def drawn(
-    seed: int, organizations: int = 24, events: int = 120, days: Sequence[int] = (1, 3, 12, 40, 450, 450)
+    seed: int, organizations: int = 24, events: int = 120, days: Sequence[int] = (1, 5, 40, 450)
 ) -> list[Event]:
     """A world by seed: uses of few values by many, in clumps, with silences that end sessions.
 
