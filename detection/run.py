@@ -81,14 +81,18 @@ def run(
     latest = facts.latest()
     if latest is None:
         raise RingfenceError("there are no events yet", "Bring some in: ringfence ingest PATH", exit_code=3)
-    home.runs.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(home.runs / ".lock", timeout=LOCK_TIMEOUT_S)
     try:
-        with lock:
+        home.runs.mkdir(parents=True, exist_ok=True)
+        with FileLock(home.runs / ".lock", timeout=LOCK_TIMEOUT_S):
             return _Run(home, settings, facts, as_of or latest, progress).execute(publisher)
     except Timeout as error:
         raise RingfenceError(
             "another run has held this home for an hour", "Wait for it, or end it, then run again."
+        ) from error
+    except OSError as error:
+        raise RingfenceError(
+            f"cannot write to {home.runs}: {error.strerror or error}",
+            "Free some space or correct that, then run again; the run before still serves.",
         ) from error
 
 

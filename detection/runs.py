@@ -63,7 +63,13 @@ class RunFiles:
 
     def table(self, name: str, columns: list[str] | None = None, filters: Any = None) -> pa.Table:
         """One of `TABLES`, or some columns and rows of it (`filters` as pyarrow.parquet takes them)."""
-        return pq.read_table(self.path(name), columns=columns, filters=filters)
+        try:
+            return pq.read_table(self.path(name), columns=columns, filters=filters)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise RingfenceError(
+                f"the file {self.path(name)} cannot be read",
+                "Delete its folder, then run again: ringfence run",
+            ) from error
 
 
 class Runs:

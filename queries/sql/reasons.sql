@@ -46,17 +46,28 @@ weighed AS (
     FROM pairs AS p
     INNER JOIN tie_kinds AS k ON p.kind = k.kind
     CROSS JOIN recipe AS r
+),
+chosen AS (
+    -- one of the sessions as a whole, so that weight, gap and times belong together
+    SELECT
+        w.a,
+        w.b,
+        s.identifier,
+        MAX({
+            'weight': w.weight, 'nearness': -w.gap, 'a_at': w.a_at, 'b_at': w.b_at, 'precedence': -w.entity
+        }) AS best
+    FROM weighed AS w
+    INNER JOIN shared_identifiers AS s ON w.entity = s.entity
+    WHERE w.weight > 0
+    GROUP BY w.a, w.b, s.identifier
 )
 SELECT
-    w.a,
-    w.b,
-    s.identifier,
-    MIN(w.entity) AS entity,
-    MAX(w.weight) AS weight,
-    MIN(w.gap) AS gap,
-    MIN(w.a_at) AS a_at,
-    MIN(w.b_at) AS b_at
-FROM weighed AS w
-INNER JOIN shared_identifiers AS s ON w.entity = s.entity
-WHERE w.weight > 0
-GROUP BY w.a, w.b, s.identifier
+    c.a,
+    c.b,
+    c.identifier,
+    -c.best.precedence AS entity,
+    c.best.weight AS weight,
+    -c.best.nearness AS gap,
+    c.best.a_at AS a_at,
+    c.best.b_at AS b_at
+FROM chosen AS c
