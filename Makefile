@@ -42,7 +42,7 @@ types: $(SETUP) ## mypy, strict
 layers: $(SETUP) ## import-linter: imports point down, drivers stay in their adapters
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
-tests: $(SETUP) ## pytest
+tests: $(BENCH_SETUP) ## pytest (with what benchmarks need: one of them is tested)
 	@$(BIN)/python -m pytest -q
 
 format: $(SETUP) ## let ruff format and sort imports
