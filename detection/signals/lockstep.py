@@ -27,6 +27,7 @@ DETECTOR = Detector(
                     RANGE BETWEEN 300000000 PRECEDING AND 300000000 FOLLOWING
                 ) - 1 AS beside
             FROM member_activity
+            WHERE event_type <> 'organization_labelled'
         )
         SELECT
             cluster,
