@@ -225,6 +225,12 @@ def counted(count: int, what: str) -> str:
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
+def percent(share: float) -> str:
+    """A share of one as `0.04%`, `7.2%` or `100%`: two digits that say something."""
+    hundredths = 100 * share
+    return f"{hundredths:.0f}%" if hundredths >= 10 else f"{hundredths:.2g}%"
+
+
 def signed(value: float) -> str:
     """Points with their sign, one decimal."""
     return f"{value:+,.1f}"

@@ -21,6 +21,8 @@ from queries import load
 Ints = npt.NDArray[np.int64]
 DAY = 86_400_000_000
 TOP_EVIDENCE = 3
+SHARING = ("links", "reasons")
+"""The tables that are known before the communities are."""
 PATTERN_TITLES = {
     "trial_farm": "Trial farm",
     "key_resale": "Key resale",
@@ -54,10 +56,11 @@ def score(engine: Engine, scorecard: Scorecard, identified: Identified, membersh
     )
     engine.register("evidence_points", _evidence(engine, scorecard, clusters, sizes))
     summed = engine.fetch(
-        "SELECT cluster, signal, points FROM evidence_points ORDER BY cluster, points DESC, signal"
+        "SELECT cluster, signal, points FROM evidence_points WHERE points <> 0"
+        " ORDER BY cluster, points DESC, signal"
     )
-    by_cluster = _by_cluster(summed)
-    totals = np.array([sum(by_cluster[int(name)].values()) for name in clusters])
+    by_cluster = _by_cluster(clusters, summed)
+    totals = np.array([sum(points.values()) for points in by_cluster.values()])
     scored = _clusters(identified, clusters, sizes, totals, by_cluster, scorecard)
     engine.register(
         "scored_clusters", scored.append_column("ties", [_ties_inside(clusters, membership, ties)])
@@ -96,10 +99,10 @@ def _evidence(engine: Engine, scorecard: Scorecard, clusters: Ints, sizes: Ints)
     )
 
 
-def _by_cluster(rows: pa.Table) -> dict[int, dict[str, float]]:
-    found: dict[int, dict[str, float]] = {}
+def _by_cluster(clusters: Ints, rows: pa.Table) -> dict[int, dict[str, float]]:
+    found: dict[int, dict[str, float]] = {int(name): {} for name in clusters}
     for cluster, signal, points in zip(*(rows[name].to_pylist() for name in rows.column_names), strict=True):
-        found.setdefault(cluster, {})[signal] = points
+        found[cluster][signal] = points
     return found
 
 
@@ -170,8 +173,14 @@ def _members(
     return pa.table({"org": orgs, "cluster": cluster, "points": points, "risk": scorecard.risk(points)})
 
 
+def write_links(engine: Engine, folder: Path) -> None:
+    """Write the tables of `SHARING`, which the communities do not change, while those are looked for."""
+    for table in SHARING:
+        engine.write_dated(load(f"out_{table}").sql, folder / f"{table}.parquet")
+
+
 def write(engine: Engine, folder: Path, recent: list[Path], as_of: datetime, progress: Progress) -> None:
-    """Write every table of the run as a Parquet file, sorted by what people ask for."""
+    """Write every other table of the run as a Parquet file, sorted by what people ask for."""
     end = microseconds(as_of)
     engine.register("moment", pa.table({"as_of": [end], "day_before": [end - DAY]}))
     engine.register("signals", _signals())
@@ -181,10 +190,11 @@ def write(engine: Engine, folder: Path, recent: list[Path], as_of: datetime, pro
         "organization, CAST(COALESCE(cost, 0) AS DOUBLE) AS cost",
         f"event_type = 'inference' AND epoch_us(occurred_at) > {end - DAY} AND epoch_us(occurred_at) <= {end}",
     )
-    for done, table in enumerate(TABLES):
-        progress("write", done, len(TABLES))
+    left = [table for table in TABLES if table not in SHARING]
+    for done, table in enumerate(left):
+        progress("write", done, len(left))
         engine.write_dated(load(f"out_{table}").sql, folder / f"{table}.parquet")
-    progress("write", len(TABLES), len(TABLES))
+    progress("write", len(left), len(left))
 
 
 def _signals() -> pa.Table:

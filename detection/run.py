@@ -8,6 +8,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -128,7 +129,7 @@ class _Run:
             with self.clock.part("links"):
                 parts = aggregate(engine, self.home, files, self.as_of, Path(scratch), self.progress)
             organizations = self._organizations(engine, parts)
-            membership, ties = self._communities(engine, organizations)
+            membership, ties = self._communities(engine, organizations, folder)
             self._clusters(engine, organizations, membership, ties)
             with self.clock.part("write"):
                 results.write(engine, folder, self._recent(files), self.as_of, self.progress)
@@ -162,16 +163,20 @@ class _Run:
             engine.stage("organizations")
             return engine.fetch("SELECT org, org_id, first_at, created_at FROM organizations ORDER BY org")
 
-    def _communities(self, engine: Engine, organizations: pa.Table) -> tuple[Ints, Ties]:
+    def _communities(self, engine: Engine, organizations: pa.Table, folder: Path) -> tuple[Ints, Ties]:
         with self.clock.part("ties"):
             correlate(engine, self.settings, len(organizations), self.progress)
             found = engine.fetch("SELECT a, b, weight FROM ties ORDER BY a, b")
         ties = Ties(
             len(organizations), *(found[name].to_numpy().astype(np.int64) for name in ("a", "b", "weight"))
         )
-        with self.clock.part("communities"):
+        with self.clock.part("communities"), ThreadPoolExecutor(max_workers=1) as beside:
             self.progress("communities", 0, None)
-            return communities(ties, self.settings), ties
+            # igraph leaves one core idle, and does not touch the engine
+            written = beside.submit(results.write_links, engine, folder)
+            membership = communities(ties, self.settings)
+            written.result()
+        return membership, ties
 
     def _clusters(self, engine: Engine, organizations: pa.Table, membership: Ints, ties: Ties) -> None:
         scorecard = shipped()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api.cli._options import HomeOption, JsonOption, RunOption, at_home, examples
-from api.output import Column, Output, Table, moment, number, printable, signed
+from api.output import Column, Output, Table, moment, number, percent, printable, signed
 from graph.home import Home
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def _show_score(output: Output, found: OpenedCluster) -> None:
 
 def _fact(row: Row) -> str:
     fact = printable(row["fact"]).rstrip(".")
-    return fact if row["baseline"] is None else f"{fact}; usual: {100 * row['baseline']:.2g}%"
+    return fact if row["baseline"] is None else f"{fact}; usual: {percent(row['baseline'])}"
 
 
 def _show_members(output: Output, found: OpenedCluster) -> None:

@@ -2,7 +2,8 @@
 -- purpose: What each member of a group used: first, last, how often, how many members of the group used it too
 --    (sharers) and how many organizations of all did (organizations; 1 where only this one did). Groups below
 --    zero are random ones, which give every signal its baseline.
--- reads: link_parts, organizations, members, shared_identifiers, degrees
+-- reads: link_parts, organizations, members, shared_identifiers, degrees,
+--    linked_kinds
 -- writes: member_links
 WITH wanted AS (
     SELECT DISTINCT o.org, o.organization
@@ -21,10 +22,29 @@ own AS (
     INNER JOIN wanted AS w ON l.organization = w.organization
     GROUP BY w.org, l.kind, l.key
 ),
+known AS (
+    SELECT s.kind, s.key, s.entity, d.organizations
+    FROM shared_identifiers AS s
+    INNER JOIN degrees AS d ON s.entity = d.entity
+),
 grouped AS (
-    SELECT m.cluster, n.org, n.kind, n.key, n.first_at, n.last_at, n.uses
+    SELECT m.cluster, n.org, n.kind, n.key, n.first_at, n.last_at, n.uses, k.entity, k.organizations
     FROM own AS n
     INNER JOIN members AS m ON n.org = m.org
+    LEFT JOIN known AS k ON n.kind = k.kind AND n.key = k.key
+),
+sharing AS (
+    SELECT cluster, entity, COUNT(*) AS sharers
+    FROM grouped
+    WHERE entity IS NOT NULL
+    GROUP BY cluster, entity
+),
+others AS (
+    -- kinds whose sharing is not followed have no numbers; counted by their long keys, which is slower
+    SELECT cluster, kind, key, COUNT(*) AS sharers
+    FROM grouped
+    WHERE kind NOT IN (SELECT kind FROM linked_kinds)
+    GROUP BY cluster, kind, key
 )
 SELECT
     g.cluster,
@@ -34,8 +54,8 @@ SELECT
     g.first_at,
     g.last_at,
     g.uses,
-    COUNT(*) OVER (PARTITION BY g.cluster, g.kind, g.key) AS sharers,
-    COALESCE(d.organizations, 1) AS organizations
+    COALESCE(s.sharers, o.sharers, 1) AS sharers,
+    COALESCE(g.organizations, 1) AS organizations
 FROM grouped AS g
-LEFT JOIN shared_identifiers AS s ON g.kind = s.kind AND g.key = s.key
-LEFT JOIN degrees AS d ON s.entity = d.entity
+LEFT JOIN sharing AS s ON g.cluster = s.cluster AND g.entity = s.entity
+LEFT JOIN others AS o ON g.cluster = o.cluster AND g.kind = o.kind AND g.key = o.key

@@ -16,9 +16,14 @@ WITH seen AS (
         MAX(plan) AS plan
     FROM activity_parts
     GROUP BY organization
+),
+numbered AS (
+    SELECT n.organization, n.org_id, ROW_NUMBER() OVER (ORDER BY n.org_id) - 1 AS org
+    FROM organization_names AS n
+    WHERE n.organization IN (SELECT organization FROM seen)
 )
 SELECT
-    CAST(ROW_NUMBER() OVER (ORDER BY n.org_id) - 1 AS INTEGER) AS org,
+    CAST(n.org AS INTEGER) AS org,
     n.org_id,
     s.organization,
     s.created_at,
@@ -30,4 +35,4 @@ SELECT
     s.country,
     s.plan
 FROM seen AS s
-INNER JOIN organization_names AS n ON s.organization = n.organization
+INNER JOIN numbered AS n ON s.organization = n.organization

@@ -8,4 +8,4 @@ INNER JOIN signal_points AS p ON r.cluster = p.cluster AND r.signal = p.signal A
 INNER JOIN scored_clusters AS c ON r.cluster = c.cluster
 INNER JOIN organizations AS o ON r.org = o.org
 WHERE r.value >= 0.5
-ORDER BY c.cluster_id, r.signal, o.org_id
+ORDER BY c.cluster_id, r.signal, o.org

@@ -17,4 +17,4 @@ SELECT
 FROM scored_members AS m
 INNER JOIN scored_clusters AS c ON m.cluster = c.cluster
 INNER JOIN organizations AS o ON m.org = o.org
-ORDER BY c.cluster_id, o.org_id
+ORDER BY c.cluster_id, o.org

@@ -17,4 +17,4 @@ SELECT
 FROM organizations AS o
 LEFT JOIN scored_members AS m ON o.org = m.org
 LEFT JOIN scored_clusters AS c ON m.cluster = c.cluster
-ORDER BY o.org_id
+ORDER BY o.org

@@ -16,4 +16,5 @@ INNER JOIN ties AS t ON r.a = t.a AND r.b = t.b
 INNER JOIN shared_identifiers AS s ON r.entity = s.entity
 INNER JOIN organizations AS a ON r.a = a.org
 INNER JOIN organizations AS b ON r.b = b.org
-ORDER BY a.org_id, b.org_id, r.weight DESC, s.kind, s.key
+-- numbers sort as what they stand for
+ORDER BY r.a, r.b, r.weight DESC, r.entity

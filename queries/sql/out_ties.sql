@@ -13,4 +13,5 @@ INNER JOIN organizations AS b ON t.b = b.org
 LEFT JOIN scored_members AS one ON t.a = one.org
 LEFT JOIN scored_members AS other ON t.b = other.org
 LEFT JOIN scored_clusters AS c ON one.cluster = c.cluster
-ORDER BY a.org_id, b.org_id
+-- numbers sort as what they stand for
+ORDER BY t.a, t.b

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from api.output import Column, Table, as_json, moment, number, printable, render, span
+from api.output import Column, Table, as_json, moment, number, percent, printable, render, span
 
 ID = "cl_4t6hq2mzxa"
 TABLE = Table(
@@ -96,3 +96,11 @@ def test_numbers_times_and_spans() -> None:
     assert (number(None), number(1234.5, 1), number(1234)) == ("-", "1,234.5", "1,234")
     assert (moment(None), moment(datetime(2026, 1, 2, 3, 4, 5))) == ("-", "2026-01-02 03:04:05")
     assert [span(each) for each in (45, -720, 12_600, 360_000)] == ["45 s", "12 min", "3.5 h", "4.2 d"]
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [(0, "0%"), (0.000412, "0.041%"), (0.0716, "7.2%"), (0.0999, "10%"), (0.714, "71%"), (1, "100%")],
+)
+def test_shares_are_shown_in_per_cent(share: float, shown: str) -> None:
+    assert percent(share) == shown

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 from worlds import beside, drawn, home_of
 
 from detection.detector import Detector, detectors
+from detection.engines.duckdb import Engine
 from detection.run import run
 from detection.runs import RunFiles
 from detection.scoring import BASE, SIZE, Bin, Scorecard, attachment_points, pattern, shipped, size_points
+from detection.settings import EngineSettings
 
 CARD = shipped()
 KNOWN = {one.id for one in detectors()}
@@ -192,3 +197,30 @@ def test_a_home_of_few_says_whose_baselines_are_used(scored: RunFiles) -> None:
     assert any("too few to measure baselines" in one for one in scored.manifest.warnings)
     for row in scored.table("evidence").to_pylist():
         assert row["baseline"] == (CARD.baselines[row["signal"]] if row["signal"] in KNOWN else None)
+
+
+def test_what_is_usual_earns_no_points(tmp_path: Path) -> None:
+    def rows(values: list[float]) -> dict[str, list[object]]:
+        return {"signal": ["burst"] * len(values), "value": list(values)}
+
+    def points(engine: Engine, table: str) -> list[float]:
+        return [row["points"] for row in engine.fetch(f"SELECT * FROM {table} ORDER BY cluster").to_pylist()]
+
+    with Engine(EngineSettings(), tmp_path) as engine:
+        for name, table in {
+            "bins": {"signal": ["burst"] * 2, "at_least": [0.25, 0.75], "points": [10.0, 30.0]},
+            "baselines": {"signal": ["burst"], "baseline": [0.5]},
+            "signal_values": {
+                "cluster": [0, 1, 2],
+                **rows([0.2, 0.6, 0.9]),
+                "baseline": [0.5] * 3,
+                "affected": [0, 1, 2],
+                "eligible": [2, 2, 2],
+            },
+            "signal_rows": {"cluster": [0, 1, 2], "org": [0, 1, 2], **rows([0.8, 0.6, 1.0])},
+        }.items():
+            engine.register(name, pa.table(table))
+        engine.stage("signal_points")
+        engine.stage("member_points")
+        assert points(engine, "signal_points") == [0, 0, 30]
+        assert points(engine, "member_points") == [15, 0, 0]
