@@ -5,20 +5,23 @@ A day that is added to thirty costs that day: files are immutable, and what was 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
 from detection.engines.duckdb import Engine
+from graph.durable import sync
 from graph.facts import EventFile
 from graph.home import Home
 from queries import load
 
 Progress = Callable[[str, int, int | None], None]
 
-PARTS = ("links", "activity")
+PARTS = ("links", "activity", "referrals")
 _EVENTS = "*, epoch_us(occurred_at) AS happened_at"
 
 
@@ -38,6 +41,7 @@ class Parts:
 
     links: list[Path]
     activity: list[Path]
+    referrals: list[Path]
     made: int
     """How many files of events had to be aggregated now."""
 
@@ -46,22 +50,31 @@ def aggregate(
     engine: Engine, home: Home, files: Sequence[EventFile], as_of: datetime, scratch: Path, progress: Progress
 ) -> Parts:
     """Aggregate each file of events that has not been yet; a file that reaches past `as_of` is cut, and not kept."""
-    links: list[Path] = []
-    activity: list[Path] = []
+    found: dict[str, list[Path]] = {part: [] for part in PARTS}
     made = 0
     known = [file for file in files if file.day <= as_of.astimezone(UTC).date()]
     for done, file in enumerate(known):
         progress("links", done, len(known))
         cut = file.day == as_of.date() and file.last > as_of
         root = scratch if cut else home.facts
-        targets = {part: root / part / f"day={file.day}" / file.path.name for part in PARTS}
+        targets = {part: _target(root, part, file) for part in PARTS}
         if cut or not all(target.exists() for target in targets.values()):
             _aggregate_file(engine, file, targets, as_of if cut else None)
             made += 1
-        links.append(targets["links"])
-        activity.append(targets["activity"])
+        for part, target in targets.items():
+            found[part].append(target)
     progress("links", len(known), len(known))
-    return Parts(links, activity, made)
+    return Parts(**found, made=made)
+
+
+def _target(root: Path, part: str, file: EventFile) -> Path:
+    """Named after the SQL that makes it too, so that a new version aggregates anew."""
+    return root / part / f"day={file.day}" / f"{file.path.stem}.{_version(part)}.parquet"
+
+
+@cache
+def _version(part: str) -> str:
+    return hashlib.sha256(load(f"day_{part}").sql.encode()).hexdigest()[:8]
 
 
 def _aggregate_file(
@@ -73,7 +86,11 @@ def _aggregate_file(
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = target.with_suffix(".partial")
         engine.write(load(f"day_{part}").sql, scratch)
+        sync(scratch)
         scratch.replace(target)
+        for older in target.parent.glob(f"{file.path.stem}.*parquet"):
+            if older != target:
+                older.unlink()
 
 
 def microseconds(at: datetime) -> int:

@@ -21,7 +21,7 @@ from queries import load
 Ints = npt.NDArray[np.int64]
 DAY = 86_400_000_000
 TOP_EVIDENCE = 3
-SHARING = ("links", "reasons")
+SHARING = ("links", "reasons", "referrals")
 """The tables that are known before the communities are."""
 PATTERN_TITLES = {
     "trial_farm": "Trial farm",

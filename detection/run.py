@@ -154,6 +154,7 @@ class _Run:
         with self.clock.part("organizations"):
             engine.read("activity_parts", parts.activity)
             engine.read("link_parts", parts.links)
+            engine.read("referral_parts", parts.referrals)
             engine.read(
                 "organization_names",
                 self.facts.value_files(),
@@ -161,6 +162,7 @@ class _Run:
                 "kind = 'organization' GROUP BY key",
             )
             engine.stage("organizations")
+            engine.stage("referrals")
             return engine.fetch("SELECT org, org_id, first_at, created_at FROM organizations ORDER BY org")
 
     def _communities(self, engine: Engine, organizations: pa.Table, folder: Path) -> tuple[Ints, Ties]:

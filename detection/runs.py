@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from graph.durable import sync, write_atomically
 from graph.errors import RingfenceError
 from graph.home import Home
 
@@ -29,6 +30,7 @@ TABLES = (
     "links",
     "organizations",
     "lineage",
+    "referrals",
 )
 
 
@@ -111,22 +113,19 @@ class Runs:
 
     def finish(self, folder: Path, manifest: Manifest) -> RunFiles:
         """Write the manifest and give the folder its name: the run exists, and does not serve yet."""
-        _write(folder / MANIFEST, manifest.model_dump_json(indent=2))
+        write_atomically(folder / MANIFEST, manifest.model_dump_json(indent=2).encode())
         for file in folder.iterdir():
-            _sync(file)
+            sync(file)
         final = self._folder / manifest.run_id
         if final.exists():
             shutil.rmtree(final)
         folder.replace(final)
-        _sync(self._folder)
+        sync(self._folder)
         return RunFiles(manifest, final)
 
     def switch(self, run_id: str) -> None:
         """Let a finished run serve, in one atomic step."""
-        scratch = self._folder / f".{CURRENT}"
-        _write(scratch, run_id + "\n")
-        scratch.replace(self._folder / CURRENT)
-        _sync(self._folder)
+        write_atomically(self._folder / CURRENT, f"{run_id}\n".encode())
 
 
 def _read(path: Path) -> Manifest:
@@ -136,16 +135,3 @@ def _read(path: Path) -> Manifest:
         raise RingfenceError(
             f"the manifest {path} cannot be read", "Delete its folder, then run again: ringfence run"
         ) from error
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
-    _sync(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -147,29 +146,3 @@ def _decode(entry: dict[str, Any], home: Home) -> Commit:
         quarantine=None if quarantine is None else (home.path / quarantine["path"], quarantine["bytes"]),
         latest_occurred_at=None if latest is None else datetime.fromisoformat(latest),
     )
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file that is either wholly there, on the disk, or not there at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_file(path: Path) -> None:
-    """Have the content of a finished file on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_folder(path: Path) -> None:
-    """Have the names in a folder on the disk."""
-    sync_file(path)

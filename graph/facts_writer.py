@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from graph.durable import sync, write_atomically
 from graph.facts_commits import (
     Commit,
     Draft,
@@ -19,9 +20,6 @@ from graph.facts_commits import (
     commit_name,
     encode,
     read_commit,
-    sync_file,
-    sync_folder,
-    write_atomically,
 )
 from graph.facts_days import DayFiles
 from graph.facts_ids import StoredIds, merge_runs, runs_to_merge, write_run
@@ -164,12 +162,12 @@ class FactsWriter:
 
     def _place(self, moves: list[tuple[Path, Path]]) -> None:
         with ThreadPoolExecutor(_SYNCS) as pool:
-            list(pool.map(sync_file, [source for source, _ in moves]))
+            list(pool.map(sync, [source for source, _ in moves]))
             for source, target in moves:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 source.replace(target)
             folders = {target.parent for _, target in moves}
-            list(pool.map(sync_folder, folders | {folder.parent for folder in folders}))
+            list(pool.map(sync, folders | {folder.parent for folder in folders}))
 
     def abort(self) -> None:
         """Forget everything added since the last commit, and remove what was written of it."""

@@ -4,7 +4,7 @@ Stores compile this into their own definitions, the docs page is `schema_markdow
 every declaration. To add a node or a relationship, add it here: nothing else names it.
 
 Relationships point from the many to the shared: from an organization to an identifier or a cluster, from a
-cluster to its run. The target's `degree` property counts them, so that a hub is known before it is read.
+cluster to its run. A property of the target counts them, so that a hub is known before it is read.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 KEY_BYTES = 16
 
 
@@ -59,9 +59,10 @@ class Property:
 class NodeType:
     """One kind of node.
 
-    `kind` is the identifier kind whose values it holds, if any. `degree` names the property that counts the
-    relationships pointing at it, `name` the one that people read, `search` the texts that `find` matches
-    whole or by prefix, `look_alike` the one that it compares with what a query looks like.
+    `kind` is the identifier kind whose values it holds, if any. `degree` names the property that says how many
+    share it, `name` the one that people read, `search` the texts that `find` matches whole or by prefix,
+    `look_alike` the one that it compares with what a query looks like. `kept` are properties that actions set:
+    no run has them, and a publication leaves them as they are.
     """
 
     label: str
@@ -73,6 +74,7 @@ class NodeType:
     degree: str | None = None
     search: tuple[str, ...] = ()
     look_alike: str | None = None
+    kept: tuple[Property, ...] = ()
 
     @property
     def columns(self) -> tuple[Property, ...]:
@@ -89,13 +91,15 @@ class NodeType:
 class RelationshipType:
     """One kind of relationship from a `source` label to a `target` label.
 
-    `kind` is the identifier kind whose links it holds, if any.
+    `kind` is the identifier kind whose links it holds, if any. `degree` names the property of the target that
+    counts the relationships of this type which point at it.
     """
 
     name: str
     meaning: str
     source: str
     target: str
+    degree: str
     properties: tuple[Property, ...] = ()
     kind: str | None = None
 
@@ -161,10 +165,15 @@ _ORGANIZATION = NodeType(
         Property("plan", PropertyType.TEXT, "Latest plan: free, trial, paid or enterprise."),
         Property("cost", PropertyType.REAL, "What serving it cost, in the home's currency."),
         Property("events", PropertyType.INTEGER, "Number of its events."),
+        Property("referred", PropertyType.INTEGER, "Number of organizations that it brought."),
     ),
     name="org_id",
     kind="organization",
     search=("org_id",),
+    kept=(
+        Property("status", PropertyType.TEXT, "What was done about it: null, or the action in force."),
+        Property("status_at", PropertyType.TIMESTAMP, "Since when."),
+    ),
 )
 
 _CLUSTER = NodeType(
@@ -206,6 +215,20 @@ _RUN = NodeType(
     search=("run_id",),
 )
 
+_SIGNAL = NodeType(
+    label="Signal",
+    meaning="Something that a detector looks for in a cluster, and the two rows of every score: base and size.",
+    key=Property("signal", PropertyType.TEXT, "The detector's id."),
+    properties=(
+        Property("title", PropertyType.TEXT, "Its name for people."),
+        Property("group", PropertyType.TEXT, "The pattern that it speaks for, or `common`."),
+        Property("clusters", PropertyType.INTEGER, "Number of clusters that it gives points."),
+    ),
+    name="title",
+    degree="clusters",
+    search=("signal",),
+)
+
 _IDENTIFIERS = (
     _identifier("User", "user", "A person's account."),
     _identifier("Ip", "ip", "An IP address."),
@@ -241,7 +264,14 @@ def _link(name: str, target: str, meaning: str) -> RelationshipType:
             Property("first_at", PropertyType.TIMESTAMP, "First seen."),
             Property("last_at", PropertyType.TIMESTAMP, "Last seen."),
             Property("uses", PropertyType.INTEGER, "Number of times seen."),
+            Property("weight", PropertyType.REAL, "Its strongest tie through this, 1 at most; null: none."),
+            Property(
+                "evidence_class",
+                PropertyType.TEXT,
+                "`unilateral`, `mutual` or `verified`; null until it is evaluated.",
+            ),
         ),
+        degree="degree",
         kind=next(node.kind for node in _IDENTIFIERS if node.label == target),
     )
 
@@ -268,15 +298,52 @@ _RELATIONSHIPS = (
         meaning="The organization belongs to the cluster.",
         source="Organization",
         target="Cluster",
+        degree="size",
         properties=(
             Property("member_risk", PropertyType.REAL, "0 to 100: how sure this one membership is."),
+            Property("actionable", PropertyType.BOOLEAN, "It may be acted on without a person looking."),
+            Property("spared_reason", PropertyType.TEXT, "Why it may not; null where it may."),
         ),
     ),
-    RelationshipType(name="IN_RUN", meaning="The run found the cluster.", source="Cluster", target="Run"),
+    RelationshipType(
+        name="SHOWS",
+        meaning="The signal gives the cluster points: the evidence behind its risk.",
+        source="Cluster",
+        target="Signal",
+        degree="clusters",
+        properties=(
+            Property("points", PropertyType.REAL, "Log-odds points; those of a cluster add up to its total."),
+            Property(
+                "value", PropertyType.REAL, "How strongly its members show it, 0 to 1; for size, members."
+            ),
+            Property(
+                "baseline", PropertyType.REAL, "What is usual in the population; null where nothing is."
+            ),
+            Property("affected", PropertyType.INTEGER, "Members that show it."),
+            Property("eligible", PropertyType.INTEGER, "Members that it can judge."),
+            Property("fact", PropertyType.TEXT, "The same in plain words."),
+        ),
+    ),
+    RelationshipType(
+        name="REFERRED_BY",
+        meaning="The organization was brought by the other one, named or by its referral code.",
+        source="Organization",
+        target="Organization",
+        degree="referred",
+        properties=(
+            Property(
+                "code", PropertyType.KEY, "Key of the code that it redeemed; null where none was given."
+            ),
+            Property("first_at", PropertyType.TIMESTAMP, "When it first redeemed."),
+        ),
+    ),
+    RelationshipType(
+        name="IN_RUN", meaning="The run found the cluster.", source="Cluster", target="Run", degree="clusters"
+    ),
 )
 
 NODES: Mapping[str, NodeType] = MappingProxyType(
-    {node.label: node for node in (_ORGANIZATION, *_IDENTIFIERS, _CLUSTER, _RUN)}
+    {node.label: node for node in (_ORGANIZATION, *_IDENTIFIERS, _CLUSTER, _SIGNAL, _RUN)}
 )
 RELATIONSHIPS: Mapping[str, RelationshipType] = MappingProxyType({rel.name: rel for rel in _RELATIONSHIPS})
 NODE_OF_KIND: Mapping[str, NodeType] = MappingProxyType(
@@ -285,6 +352,8 @@ NODE_OF_KIND: Mapping[str, NodeType] = MappingProxyType(
 LINK_OF_KIND: Mapping[str, RelationshipType] = MappingProxyType(
     {rel.kind: rel for rel in _RELATIONSHIPS if rel.kind is not None}
 )
+DEGREE_OF: Mapping[str, str] = MappingProxyType({rel.target: rel.degree for rel in _RELATIONSHIPS})
+"""By label: the property that counts the relationships which point at a node of it."""
 EVIDENCE: tuple[str, ...] = tuple(sorted(rel.name for rel in _RELATIONSHIPS if rel.evidence))
 
 
@@ -303,7 +372,8 @@ def schema_markdown() -> str:
 
 def _node_markdown(node: NodeType) -> str:
     kind = f" Identifier kind `{node.kind}`." if node.kind else ""
-    return f"### {node.label}\n\n{node.meaning}{kind}\n\n{_table(node.columns, node.key)}"
+    kept = f"\nSet by actions, kept by publications:\n\n{_table(node.kept)}" if node.kept else ""
+    return f"### {node.label}\n\n{node.meaning}{kind}\n\n{_table(node.columns, node.key)}{kept}"
 
 
 def _relationship_markdown(rel: RelationshipType) -> str:

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from graph.confusables import skeleton
 from graph.errors import RingfenceError
-from graph.keys import Keys, concat, starts
+from graph.keys import Keys, concat, starts, storage_of
 from graph.schema import LINK_OF_KIND, NODES, RELATIONSHIPS, NodeType, RelationshipType
 from graph.store import Progress, quiet
 from graph.texts import Texts
@@ -34,7 +34,7 @@ BATCH = 65_536
 PROOFS = ("device_attested", "phone_verified")
 """Kinds of links that only say how well another kind's link is proven: the other kind has them all."""
 
-_LINK_COLUMNS = ("kind", "key", "organization", "first_at", "last_at", "uses")
+_LINK_COLUMNS = ("kind", "key", "organization", "first_at", "last_at", "uses", "weight")
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ class RunView:
         makers: dict[str, Callable[[NodeType], Iterator[pa.RecordBatch]]] = {
             "Organization": self._organizations,
             "Cluster": self._clusters,
+            "Signal": self._signals,
             "Run": self._run,
         }
         return makers[label](node)
@@ -89,7 +90,13 @@ class RunView:
         rel = RELATIONSHIPS[name]
         if rel.kind is not None:
             return self._uses(rel)
-        return self._members(rel) if name == "MEMBER_OF" else self._in_run(rel)
+        makers: dict[str, Callable[[RelationshipType], Iterator[pa.RecordBatch]]] = {
+            "MEMBER_OF": self._members,
+            "SHOWS": self._shows,
+            "REFERRED_BY": self._referrals,
+            "IN_RUN": self._in_run,
+        }
+        return makers[name](rel)
 
     @cached_property
     def _counts(self) -> dict[str, int]:
@@ -139,6 +146,7 @@ class RunView:
         for links in self._links(str(rel.kind)):
             columns = {name: links.table[name] for name in links.table.column_names}
             columns |= {"source": links.organizations.arrow(), "target": links.keys.arrow()}
+            columns["evidence_class"] = pa.nulls(len(links.keys), pa.string())
             yield _batch(columns, rel.arrow)
 
     def _links(self, kind: str) -> Iterator[_Links]:
@@ -149,7 +157,7 @@ class RunView:
             keys, organizations = Keys.of(found["key"]), Keys.of(found["organization"])
             order = np.lexsort((organizations.low, organizations.high, keys.low, keys.high))
             if len(order):
-                properties = found.select(["first_at", "last_at", "uses"]).take(pa.array(order))
+                properties = found.select(["first_at", "last_at", "uses", "weight"]).take(pa.array(order))
                 yield _Links(keys[order], organizations[order], properties)
 
     def _organizations(self, node: NodeType) -> Iterator[pa.RecordBatch]:
@@ -176,16 +184,43 @@ class RunView:
         yield pa.RecordBatch.from_pylist([values], schema=node.arrow)
 
     def _members(self, rel: RelationshipType) -> Iterator[pa.RecordBatch]:
-        table = self._table("members", ["organization", "cluster_id", "member_risk"])
+        properties = [column.name for column in rel.properties]
+        table = self._table("members", ["organization", "cluster_id", *properties])
         ids = table["cluster_id"].combine_chunks()
         clusters = pc.rank(ids, tiebreaker="dense").to_numpy() if len(ids) else np.empty(0, np.uint64)
         keys = Keys.of(table["organization"])
         order = np.lexsort((keys.low, keys.high, clusters))
         for start in range(0, len(order), BATCH):
             at = order[start : start + BATCH]
-            taken = table.select(["cluster_id", "member_risk"]).take(pa.array(at))
+            taken = table.select(["cluster_id", *properties]).take(pa.array(at))
             columns = {"source": keys[at].arrow(), "target": taken["cluster_id"]}
-            yield _batch({**columns, "member_risk": taken["member_risk"]}, rel.arrow)
+            yield _batch(columns | {name: taken[name] for name in properties}, rel.arrow)
+
+    def _signals(self, node: NodeType) -> Iterator[pa.RecordBatch]:
+        found = self._points(["signal", "title", "group"]).group_by(["signal", "title", "group"])
+        table = found.aggregate([([], "count_all")]).rename_columns({"count_all": "clusters"})
+        ordered = table.sort_by("signal")
+        yield _batch({name: ordered[name] for name in ordered.column_names}, node.arrow)
+
+    def _shows(self, rel: RelationshipType) -> Iterator[pa.RecordBatch]:
+        properties = [column.name for column in rel.properties]
+        table = self._points(["signal", "cluster_id", *properties])
+        ordered = table.sort_by([("signal", "ascending"), ("cluster_id", "ascending")])
+        named = {name: ordered[name] for name in properties}
+        yield _batch({"source": ordered["cluster_id"], "target": ordered["signal"], **named}, rel.arrow)
+
+    def _points(self, columns: Sequence[str]) -> pa.Table:
+        """The evidence that counts."""
+        batches = list(self._scan("evidence", columns, ds.field("points") != 0))
+        return pa.Table.from_batches(batches) if batches else self._table("evidence", columns).slice(0, 0)
+
+    def _referrals(self, rel: RelationshipType) -> Iterator[pa.RecordBatch]:
+        table = self._table("referrals", ["organization", "referrer", "code", "first_at"])
+        sources, targets = Keys.of(table["organization"]), Keys.of(table["referrer"])
+        order = pa.array(np.lexsort((sources.low, sources.high, targets.low, targets.high)))
+        columns = {"source": sources.arrow(), "target": targets.arrow(), "code": storage_of(table["code"])}
+        taken = pa.table(columns | {"first_at": table["first_at"]}).take(order)
+        yield _batch({name: taken[name] for name in taken.column_names}, rel.arrow)
 
     def _in_run(self, rel: RelationshipType) -> Iterator[pa.RecordBatch]:
         ids = self._table("clusters", ["cluster_id"]).sort_by("cluster_id")["cluster_id"]

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from graph.durable import sync
 from graph.errors import RingfenceError
 from graph.facts import FactsReader
-from graph.facts_commits import sync_folder
 from graph.home import Home
 from ingest.refused import RefusedRow
 
@@ -61,7 +61,7 @@ class QuarantineFile:
             return None
         self._file.flush()
         os.fsync(self._file.fileno())
-        sync_folder(self._path.parent)
+        sync(self._path.parent)
         return self._path, self._file.tell()
 
     def committed(self) -> None:

@@ -7,7 +7,6 @@ old file as it was, and its half-built one is removed by the next publication.
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ import apsw
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
+from graph.durable import sync
 from graph.errors import RingfenceError
 from graph.schema import NODES, RELATIONSHIPS, SCHEMA_VERSION
 from graph.store import (
@@ -203,7 +203,7 @@ class SqliteStore:
                 try:
                     _build(scratch, fill)
                     scratch.replace(self._path)
-                    _sync(self._path.parent)
+                    sync(self._path.parent)
                 finally:
                     scratch.unlink(missing_ok=True)
         except (apsw.FullError, apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError, OSError) as error:
@@ -258,12 +258,4 @@ def _build(path: Path, fill: Callable[[apsw.Connection], None]) -> None:
     finally:
         connection.close()
     path.chmod(0o600)
-    _sync(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(path)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graph.schema import NODES, RELATIONSHIPS, RelationshipType
+from graph.schema import DEGREE_OF, NODES, RELATIONSHIPS, RelationshipType
 from graph.store import Expansion, NodeRef, Page, Relationship, SharedIdentifier
 from graph.stores.sqlite_schema import Connection, key_match, key_text, quoted, select_list, to_properties
 
@@ -77,7 +77,7 @@ class _Step:
         self._skipped = {node for node, degree in targets if degree > cap}
         self._cap = cap
         source, target = NODES[rel.source], NODES[rel.target]
-        self._degree = quoted(str(target.degree))
+        self._degree = quoted(rel.degree)
         self._ends = f"CROSS JOIN {quoted(target.label)} t ON t.id = e.target"
         self._select = (
             f"SELECT e.target, e.source, t.{quoted(target.key.name)}, s.{quoted(source.key.name)}, "
@@ -158,7 +158,8 @@ def _locate(connection: Connection, frontier: Collection[NodeRef]) -> _Ends:
     located: dict[str, list[tuple[int, int]]] = {}
     for label, wanted in keys.items():
         node = NODES[label]
-        degree = f"n.{quoted(node.degree)}" if node.degree else "0"
+        counted = DEGREE_OF.get(label)
+        degree = f"n.{quoted(counted)}" if counted else "0"
         query = (
             f"SELECT n.id, {degree} FROM json_each(?) f CROSS JOIN {quoted(label)} n "
             f"ON n.{quoted(node.key.name)} = {key_match(node, 'f.value')} ORDER BY n.id"
@@ -195,7 +196,7 @@ def _shared(connection: Connection, rel: RelationshipType, a: str, b: str) -> It
     table, organizations = quoted(rel.name), quoted(source.label)
     this = f"(SELECT id FROM {organizations} WHERE {quoted(source.key.name)} = {key_match(source, '?')})"
     query = (
-        f"SELECT t.{quoted(target.key.name)}, t.{quoted(target.name)}, t.{quoted(str(target.degree))}"
+        f"SELECT t.{quoted(target.key.name)}, t.{quoted(target.name)}, t.{quoted(rel.degree)}"
         f"{select_list(rel.properties, 'x')}{select_list(rel.properties, 'y')} "
         f"FROM {table} x CROSS JOIN {table} y ON y.target = x.target AND y.source = {this} "
         f"CROSS JOIN {quoted(target.label)} t ON t.id = x.target WHERE x.source = {this}"

@@ -29,19 +29,19 @@ SELECT
     c.name,
     c.pattern,
     c.size,
-    c.risk,
-    c.points,
+    ROUND(c.risk, 6) AS risk,
+    ROUND(c.points, 6) AS points,
     c.founder,
     c.born_at,
     p.first_at,
     p.last_at,
     p.new_24h,
-    p.cost,
-    COALESCE(r.cost_24h, 0) AS cost_24h,
-    p.credit_used,
+    ROUND(p.cost, 6) AS cost,
+    ROUND(COALESCE(r.cost_24h, 0), 6) AS cost_24h,
+    ROUND(p.credit_used, 6) AS credit_used,
     c.ties,
     c.top_evidence
 FROM scored_clusters AS c
 INNER JOIN people AS p ON c.cluster = p.cluster
 LEFT JOIN recent AS r ON c.cluster = r.cluster
-ORDER BY c.risk DESC, c.cluster_id
+ORDER BY ROUND(c.risk, 6) DESC, c.cluster_id

@@ -7,11 +7,11 @@ SELECT
     e.signal,
     s.title,
     s.signal_group AS "group",
-    e.value,
-    e.baseline,
+    ROUND(e.value, 6) AS value,
+    ROUND(e.baseline, 6) AS baseline,
     e.affected,
     e.eligible,
-    e.points,
+    ROUND(e.points, 6) AS points,
     REPLACE(REPLACE(
         s.fact, '{affected}', CAST(e.affected AS VARCHAR)), '{eligible}', CAST(e.eligible AS VARCHAR)
     ) AS fact

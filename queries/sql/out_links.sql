@@ -1,9 +1,18 @@
 -- title: Links to shared identifiers
--- purpose: Who used which identifier that others used too. Identifiers proven more strongly than usual
+-- purpose: Who used which identifier that others used too, and the weight of its strongest tie through it. Identifiers proven more strongly than usual
 --    (phone_verified) are listed as what they are (phone), where they are already.
--- reads: uses, shared_identifiers, degrees, organizations, linked_kinds
+-- reads: uses, shared_identifiers, degrees, organizations, linked_kinds, reasons, recipe
 -- writes: out_links
-WITH spans AS (
+WITH carried AS (
+    SELECT org, identifier, MAX(weight) AS weight
+    FROM (
+        SELECT a AS org, identifier, weight FROM reasons
+        UNION ALL
+        SELECT b AS org, identifier, weight FROM reasons
+    ) AS ends
+    GROUP BY org, identifier
+),
+spans AS (
     SELECT
         u.entity,
         u.org,
@@ -22,10 +31,13 @@ SELECT
     p.first_at,
     p.last_at,
     p.uses,
-    d.organizations AS orgs
+    d.organizations AS orgs,
+    c.weight / CAST(r.unit AS DOUBLE) AS weight
 FROM spans AS p
 INNER JOIN shared_identifiers AS s ON p.entity = s.entity
 INNER JOIN degrees AS d ON p.entity = d.entity
 INNER JOIN organizations AS o ON p.org = o.org
+LEFT JOIN carried AS c ON p.org = c.org AND s.identifier = c.identifier
+CROSS JOIN recipe AS r
 -- numbers sort as what they stand for: entities by kind and key, organizations by id
 ORDER BY p.entity, p.org

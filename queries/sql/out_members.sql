@@ -6,14 +6,14 @@ SELECT
     o.org_id,
     o.organization,
     c.cluster_id,
-    c.risk AS cluster_risk,
-    m.risk AS member_risk,
+    ROUND(c.risk, 6) AS cluster_risk,
+    ROUND(m.risk, 6) AS member_risk,
     FALSE AS actionable,
     'admission not evaluated' AS spared_reason,
     c.top_evidence,
     o.first_at,
     o.last_at,
-    o.cost
+    ROUND(o.cost, 6) AS cost
 FROM scored_members AS m
 INNER JOIN scored_clusters AS c ON m.cluster = c.cluster
 INNER JOIN organizations AS o ON m.org = o.org

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -29,29 +30,42 @@ def ref(kind: str, text: str) -> NodeRef:
 
 @dataclass
 class HandView:
-    """Who uses what, as (kind, canonical text, org_id), and the members of clusters."""
+    """Who uses what, as (kind, canonical text, org_id), the members of clusters, and who brought whom.
+
+    `shows` are the points of each cluster by signal; `before` is the view that `changes_since` compares with.
+    """
 
     organizations: Sequence[str]
     uses: Sequence[tuple[str, str, str]] = ()
     clusters: dict[str, Sequence[str]] = field(default_factory=dict)
     run_id: str = "run_one"
+    referrals: Sequence[tuple[str, str]] = ()
+    shows: dict[str, dict[str, float]] = field(default_factory=dict)
+    risks: dict[str, float] = field(default_factory=dict)
+    before: HandView | None = None
 
     def nodes(self, label: str) -> Iterator[pa.RecordBatch]:
+        node = NODES[label]
+        yield from _batches(self.node_rows(label), node.arrow)
+
+    def relationships(self, name: str) -> Iterator[pa.RecordBatch]:
+        yield from _batches(self.relationship_rows(name), RELATIONSHIPS[name].arrow)
+
+    def changes_since(self, run_id: str) -> HandChanges | None:
+        return HandChanges(self.before, self) if self.before and self.before.run_id == run_id else None
+
+    def node_rows(self, label: str) -> list[dict[str, Any]]:
         node = NODES[label]
         rows = {
             "Organization": self._organization_rows,
             "Cluster": self._cluster_rows,
+            "Signal": self._signal_rows,
             "Run": self._run_rows,
         }.get(label, lambda: self._identifier_rows(str(node.kind)))()
-        rows.sort(key=lambda row: row[node.key.name])
-        for start in range(0, len(rows), 3):  # several batches, so that their seams are tested
-            yield _batch(rows[start : start + 3], node.arrow)
+        return sorted(rows, key=lambda row: row[node.key.name])
 
-    def relationships(self, name: str) -> Iterator[pa.RecordBatch]:
-        rows = self._relationship_rows(name)
-        rows.sort(key=lambda row: (row["target"], row["source"]))
-        for start in range(0, len(rows), 4):
-            yield _batch(rows[start : start + 4], RELATIONSHIPS[name].arrow)
+    def relationship_rows(self, name: str) -> list[dict[str, Any]]:
+        return sorted(self._relationship_rows(name), key=lambda row: (row["target"], row["source"]))
 
     def oracle(self, cap: int | None = None) -> nx.MultiGraph:
         """The same graph; relationships at a target above `cap` left out."""
@@ -72,7 +86,18 @@ class HandView:
         return graph
 
     def _organization_rows(self) -> list[dict[str, Any]]:
-        return [{"key": _key(org), "org_id": org, "events": 1} for org in self.organizations]
+        brought = Counter(referrer for _, referrer in self.referrals)
+        return [
+            {"key": _key(org), "org_id": org, "events": 1, "created_at": START, "referred": brought[org]}
+            for org in self.organizations
+        ]
+
+    def _signal_rows(self) -> list[dict[str, Any]]:
+        clusters = Counter(signal for points in self.shows.values() for signal in points)
+        return [
+            {"signal": signal, "title": signal.title(), "group": "common", "clusters": count}
+            for signal, count in clusters.items()
+        ]
 
     def _identifier_rows(self, kind: str) -> list[dict[str, Any]]:
         texts: dict[str, set[str]] = {}
@@ -83,7 +108,15 @@ class HandView:
 
     def _cluster_rows(self) -> list[dict[str, Any]]:
         return [
-            {"cluster_id": name, "name": f"Ring {name}", "size": len(orgs), "risk": 50.0}
+            {
+                "cluster_id": name,
+                "name": f"Ring {name}",
+                "size": len(orgs),
+                "risk": self.risks.get(name, 50.0),
+                "pattern": "mixed" if len(orgs) % 2 else "trial_farm",
+                "cost": 1.5 * len(orgs),
+                "new_24h": len(orgs) // 2,
+            }
             for name, orgs in self.clusters.items()
         ]
 
@@ -97,14 +130,60 @@ class HandView:
                 for cluster, orgs in self.clusters.items()
                 for org in orgs
             ]
+        if name == "SHOWS":
+            return [
+                {"source": cluster, "target": signal, "points": points, "fact": "So it is."}
+                for cluster, found in self.shows.items()
+                for signal, points in found.items()
+            ]
+        if name == "REFERRED_BY":
+            return [
+                {"source": _key(org), "target": _key(referrer), "first_at": START}
+                for org, referrer in self.referrals
+            ]
         if name == "IN_RUN":
             return [{"source": cluster, "target": self.run_id} for cluster in self.clusters]
-        times = {"first_at": START, "last_at": START + timedelta(hours=1), "uses": 2}
+        times = {"first_at": START, "last_at": START + timedelta(hours=1), "uses": 2, "weight": 0.5}
         return [
             {"source": _key(org), "target": _identifier_key(kind, text), **times}
             for kind, text, org in dict.fromkeys(self.uses)
             if LINK_OF_KIND[kind].name == name
         ]
+
+
+@dataclass
+class HandChanges:
+    """What turns one view into another."""
+
+    before: HandView
+    after: HandView
+
+    @property
+    def run_id(self) -> str:
+        return self.after.run_id
+
+    def nodes(self, label: str) -> Iterator[pa.RecordBatch]:
+        known = self.before.node_rows(label)
+        rows = [row for row in self.after.node_rows(label) if row not in known]
+        yield from _batches(rows, NODES[label].arrow)
+
+    def gone_nodes(self, label: str) -> Iterator[pa.Array]:
+        key = NODES[label].key
+        left = {row[key.name] for row in self.after.node_rows(label)}
+        gone = [row[key.name] for row in self.before.node_rows(label) if row[key.name] not in left]
+        yield pa.array(gone, key.type.arrow)
+
+    def relationships(self, name: str) -> Iterator[pa.RecordBatch]:
+        known = self.before.relationship_rows(name)
+        rows = [row for row in self.after.relationship_rows(name) if row not in known]
+        yield from _batches(rows, RELATIONSHIPS[name].arrow)
+
+    def gone_relationships(self, name: str) -> Iterator[pa.RecordBatch]:
+        left = {(row["source"], row["target"]) for row in self.after.relationship_rows(name)}
+        known = self.before.relationship_rows(name)
+        rows = [row for row in known if (row["source"], row["target"]) not in left]
+        schema = RELATIONSHIPS[name].arrow
+        yield from _batches(rows, pa.schema([schema.field("source"), schema.field("target")]))
 
 
 def _identifier(kind: str, text: str, degree: int) -> dict[str, Any]:
@@ -131,6 +210,11 @@ def _key(org: str) -> bytes:
 
 def _ref(label: str, key: bytes | str) -> NodeRef:
     return NodeRef(label, key.hex() if isinstance(key, bytes) else key)
+
+
+def _batches(rows: list[dict[str, Any]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    for start in range(0, len(rows), 3):  # several batches, so that their seams are tested
+        yield _batch(rows[start : start + 3], schema)
 
 
 def _batch(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.RecordBatch:

@@ -52,6 +52,8 @@ def write_run(folder: Path, uses: Sequence[Use] = USES) -> Path:
         "organizations": _organizations(),
         "members": _members(),
         "clusters": _clusters(),
+        "evidence": _evidence(),
+        "referrals": _referrals(),
     }.items():
         pq.write_table(table, folder / f"{name}.parquet")
     pq.write_table(_links(uses), folder / "links.parquet")
@@ -93,6 +95,7 @@ def _organizations() -> pa.Table:
             "plan": pa.nulls(count, pa.string()),
             "cost": pa.array([1.5] * count),
             "events": pa.array([7] * count, pa.int64()),
+            "referred": pa.array([1] + [0] * (count - 1), pa.int64()),
         }
     )
 
@@ -114,6 +117,43 @@ def _members() -> pa.Table:
             "first_at": times,
             "last_at": times,
             "cost": pa.array([1.5] * count),
+        }
+    )
+
+
+def _evidence() -> pa.Table:
+    rows = [
+        (RING, "base", -20.0),
+        (RING, "shared_device", 22.0),
+        (RING, "lockstep", 0.0),
+        (PAIR, "base", -20.0),
+    ]
+    count = len(rows)
+    return pa.table(
+        {
+            "cluster_id": pa.array([cluster for cluster, _, _ in rows]),
+            "signal": pa.array([signal for _, signal, _ in rows]),
+            "title": pa.array([signal.capitalize() for _, signal, _ in rows]),
+            "group": pa.array(["common"] * count),
+            "value": pa.array([0.5] * count),
+            "baseline": pa.array([None, 0.1, 0.1, None]),
+            "affected": pa.array([2] * count, pa.int64()),
+            "eligible": pa.array([3] * count, pa.int64()),
+            "points": pa.array([points for _, _, points in rows]),
+            "fact": pa.array(["2 of 3 show it"] * count),
+        }
+    )
+
+
+def _referrals() -> pa.Table:
+    return pa.table(
+        {
+            "org_id": pa.array([ORGS[1]]),
+            "organization": _uuids([key("organization", ORGS[1])]),
+            "referrer_id": pa.array([ORGS[0]]),
+            "referrer": _uuids([key("organization", ORGS[0])]),
+            "code": _uuids([key("referral_code", "join-us")]),
+            "first_at": pa.array([_at(3)], MOMENT),
         }
     )
 
@@ -154,5 +194,6 @@ def _links(uses: Sequence[Use]) -> pa.Table:
             "last_at": pa.array([_at(0) for _ in uses], MOMENT),
             "uses": pa.array([3] * len(uses), pa.int64()),
             "orgs": pa.array(users, pa.int32()),
+            "weight": pa.array([0.25] * len(uses), pa.float64()),
         }
     )

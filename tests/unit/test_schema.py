@@ -31,6 +31,8 @@ def _name(declared: NodeType | RelationshipType) -> str:
 def test_every_declaration_is_sound(declared: NodeType | RelationshipType) -> None:
     assert declared.meaning.endswith(".")
     columns = declared.columns if isinstance(declared, NodeType) else declared.properties
+    if isinstance(declared, NodeType):
+        columns = (*columns, *declared.kept)
     names = [column.name for column in columns]
     assert len(names) == len(set(names))
     for column in columns:
@@ -56,11 +58,14 @@ def test_every_node_names_its_own_properties(node: NodeType) -> None:
 def test_every_relationship_joins_declared_nodes_and_its_target_counts_it(rel: RelationshipType) -> None:
     assert re.fullmatch(r"[A-Z][A-Z_]*", rel.name)
     assert rel.source in NODES
-    assert NODES[rel.target].degree is not None
+    counts = {column.name: column.type for column in NODES[rel.target].properties}
+    assert counts[rel.degree] is PropertyType.INTEGER
     assert [other.name for other in RELATIONSHIPS.values() if other.target == rel.target] == [rel.name]
     if rel.kind is not None:
         assert NODES[rel.target].kind == rel.kind
-        assert {"first_at", "last_at", "uses"} <= {column.name for column in rel.properties}
+        assert {"first_at", "last_at", "uses", "weight", "evidence_class"} <= {
+            column.name for column in rel.properties
+        }
 
 
 def test_names_are_unique_whatever_their_case() -> None:
