@@ -21,7 +21,7 @@ from graph.home import Home
 from ingest.duplicates import judge
 from ingest.inputs import InputError, OpenInput
 from ingest.mapping import Ignored, InputRule, Mapping
-from ingest.pipeline import Pipeline, frugal, give_back
+from ingest.pipeline import Pipeline, frugal
 from ingest.quarantine_file import QuarantineFile
 from ingest.refused import RefusedRow
 from ingest.repeats import RepeatCounts
@@ -241,7 +241,6 @@ class Session:
         duplicates, quarantined = int(verdict.duplicate.sum()), len(outcome.refused)
         rows = stored + duplicates + quarantined
         unit.pending += Counts(rows, stored, duplicates, quarantined, outcome.records)
-        give_back()
 
     def keep(self, rows: Sequence[RefusedRow], unit: Unit) -> None:
         """Put rows back into quarantine without trying them."""

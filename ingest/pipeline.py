@@ -109,10 +109,7 @@ def _work(plan: Plan, task: Task, unit: str | None, folder: Path) -> Parcel:
         for table in (outcome.events, outcome.values):
             with pa.ipc.new_stream(file, table.schema) as stream:
                 stream.write_table(table.unify_dictionaries())
-    parcel = Parcel(replace(outcome, events=EVENTS.empty_table(), values=VALUES.empty_table()), path)
-    del outcome
-    give_back()
-    return parcel
+    return Parcel(replace(outcome, events=EVENTS.empty_table(), values=VALUES.empty_table()), path)
 
 
 def _unpack(parcel: Parcel) -> Outcome:
@@ -132,11 +129,6 @@ def frugal() -> Iterator[None]:
         yield
     finally:
         pa.set_memory_pool(before)
-
-
-def give_back() -> None:
-    """Return freed memory to the system: the allocator would keep the peak of every piece."""
-    pa.default_memory_pool().release_unused()
 
 
 def _begin_work() -> None:

@@ -13,7 +13,7 @@ from graph.errors import RingfenceError
 from ingest.batch import RawBatch
 from ingest.sources.rows import Rows
 
-BATCH_ROWS = 65_536
+BATCH_ROWS = 32_768
 _MOST_CELLS = 4_000_000
 _READ_BUFFER = 1 << 20
 
