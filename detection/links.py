@@ -1,17 +1,20 @@
-"""Facts to links: partial aggregates, one a file of events, made once and added up by every run.
+"""Facts to links: partial aggregates of files of events, made once and added up by every run.
 
-A day that is added to thirty costs that day: files are immutable, and what was aggregated stays aggregated.
+A day that is added to thirty costs that day: files are immutable, and what was aggregated stays aggregated. Small files
+are aggregated in bundles, as each aggregation costs some time whatever its size.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import json
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Protocol
 
 from detection.engines.duckdb import Engine
 from graph.durable import sync
@@ -22,17 +25,13 @@ from queries import load
 Progress = Callable[[str, int, int | None], None]
 
 PARTS = ("links", "activity", "referrals")
-_EVENTS = "*, epoch_us(occurred_at) AS happened_at"
-
-
-class Facts(Protocol):
-    """What a run needs to know of the facts."""
-
-    def event_files(self) -> list[EventFile]:
-        """The committed files of events, in a stable order."""
-
-    def value_files(self) -> list[Path]:
-        """The committed files of raw and canonical values."""
+FOLDER = "aggregates"
+BUNDLE_ROWS = 250_000
+_LISTING = "files.json"
+_EVENTS = (
+    "*, epoch_us(occurred_at) AS happened_at,"
+    " epoch_us(occurred_at) // 43200000000 AS half_day, epoch_us(occurred_at) // 86400000000 AS day_number"
+)
 
 
 @dataclass(frozen=True)
@@ -46,51 +45,94 @@ class Parts:
     """How many files of events had to be aggregated now."""
 
 
+@dataclass(frozen=True)
+class _Bundle:
+    """A folder with one file a part: the aggregates of these files of events, named from the facts on."""
+
+    folder: Path
+    files: frozenset[str]
+
+
 def aggregate(
     engine: Engine, home: Home, files: Sequence[EventFile], as_of: datetime, scratch: Path, progress: Progress
 ) -> Parts:
-    """Aggregate each file of events that has not been yet; a file that reaches past `as_of` is cut, and not kept."""
-    found: dict[str, list[Path]] = {part: [] for part in PARTS}
-    made = 0
-    known = [file for file in files if file.day <= as_of.astimezone(UTC).date()]
-    for done, file in enumerate(known):
+    """Aggregate the files of events that have not been yet; those that reach past `as_of` are cut, and not kept."""
+    known = {_name(home, file): file for file in files if file.first <= as_of}
+    whole = {name for name, file in known.items() if file.last <= as_of}
+    kept = list(_kept(home))
+    used = [bundle for bundle in kept if bundle.files <= whole]
+    done = len(_covered(used))
+    for names in _bundles({name: file.rows for name, file in known.items() if name not in _covered(used)}):
         progress("links", done, len(known))
-        cut = file.day == as_of.date() and file.last > as_of
-        root = scratch if cut else home.facts
-        targets = {part: _target(root, part, file) for part in PARTS}
-        if cut or not all(target.exists() for target in targets.values()):
-            _aggregate_file(engine, file, targets, as_of if cut else None)
-            made += 1
-        for part, target in targets.items():
-            found[part].append(target)
+        # A file of a bundle that cannot be used as it is has a kept aggregate already, in another company.
+        lasting = whole.issuperset(names) and not _covered(kept).intersection(names)
+        paths = [known[name].path for name in names]
+        root = home.facts / FOLDER if lasting else scratch
+        used.append(_aggregate(engine, root, names, paths, None if whole.issuperset(names) else as_of))
+        done += len(names)
     progress("links", len(known), len(known))
-    return Parts(**found, made=made)
+    made = len(known) - len(_covered(bundle for bundle in used if bundle in kept))
+    return Parts(
+        **{part: [bundle.folder / f"{part}.parquet" for bundle in used] for part in PARTS}, made=made
+    )
 
 
-def _target(root: Path, part: str, file: EventFile) -> Path:
-    """Named after the SQL that makes it too, so that a new version aggregates anew."""
-    return root / part / f"day={file.day}" / f"{file.path.stem}.{_version(part)}.parquet"
+def _name(home: Home, file: EventFile) -> str:
+    return file.path.relative_to(home.facts).as_posix()
+
+
+def _covered(bundles: Iterable[_Bundle]) -> frozenset[str]:
+    return frozenset().union(*(bundle.files for bundle in bundles))
+
+
+def _bundles(rows: dict[str, int]) -> Iterator[list[str]]:
+    """Files in order, as many together as have few rows."""
+    bundle: list[str] = []
+    size = 0
+    for name, count in rows.items():
+        if bundle and size + count > BUNDLE_ROWS:
+            yield bundle
+            bundle, size = [], 0
+        bundle.append(name)
+        size += count
+    if bundle:
+        yield bundle
+
+
+def _kept(home: Home) -> Iterator[_Bundle]:
+    """The bundles of this version's SQL; those of others, and what a killed run left, are removed."""
+    for folder in sorted((home.facts / FOLDER).glob("*")):
+        try:
+            listing = json.loads((folder / _LISTING).read_bytes())
+        except (OSError, ValueError):
+            listing = {}
+        if listing.get("version") == _version():
+            yield _Bundle(folder, frozenset(listing["files"]))
+        else:
+            shutil.rmtree(folder)
 
 
 @cache
-def _version(part: str) -> str:
-    return hashlib.sha256(load(f"day_{part}").sql.encode()).hexdigest()[:8]
+def _version() -> str:
+    return hashlib.sha256("".join(load(f"day_{part}").sql for part in PARTS).encode()).hexdigest()
 
 
-def _aggregate_file(
-    engine: Engine, file: EventFile, targets: dict[str, Path], as_of: datetime | None
-) -> None:
+def _aggregate(
+    engine: Engine, root: Path, names: list[str], paths: list[Path], as_of: datetime | None
+) -> _Bundle:
     where = "TRUE" if as_of is None else f"epoch_us(occurred_at) <= {microseconds(as_of)}"
-    engine.read("events", [file.path], _EVENTS, where)
-    for part, target in targets.items():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = target.with_suffix(".partial")
-        engine.write(load(f"day_{part}").sql, scratch)
-        sync(scratch)
-        scratch.replace(target)
-        for older in target.parent.glob(f"{file.path.stem}.*parquet"):
-            if older != target:
-                older.unlink()
+    engine.read("events", paths, _EVENTS, where)
+    folder = root / secrets.token_hex(8)
+    making = folder.with_name(f".{folder.name}")
+    making.mkdir(parents=True)
+    for part in PARTS:
+        engine.write(load(f"day_{part}").sql, making / f"{part}.parquet")
+        sync(making / f"{part}.parquet")
+    (making / _LISTING).write_text(json.dumps({"version": _version(), "files": names}), encoding="utf-8")
+    sync(making / _LISTING)
+    making.replace(folder)
+    sync(root)
+    return _Bundle(folder, frozenset(names))
 
 
 def microseconds(at: datetime) -> int:

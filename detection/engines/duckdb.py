@@ -120,6 +120,6 @@ def _explained() -> Iterator[None]:
     except duckdb.InvalidInputException as error:
         raise RingfenceError(
             f"a data file is damaged: {str(error).splitlines()[0]}",
-            "A file under facts/links or facts/activity may be deleted: the next run makes it again."
+            "A folder under facts/aggregates may be deleted: the next run makes it again."
             " One under facts/events must be restored from a backup.",
         ) from error

@@ -1,4 +1,4 @@
--- title: What organizations did, from one file of events
+-- title: What organizations did, from some files of events
 -- purpose: Counts, times and sums by organization and type of event. Partial aggregates of several files add up.
 -- reads: events
 -- writes: day_activity

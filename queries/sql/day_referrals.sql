@@ -1,4 +1,4 @@
--- title: Referrals of one file of events
+-- title: Referrals of some files of events
 -- purpose: Who issued a referral code, and who redeemed one or named another organization as the one that brought
 --    it. Partial aggregates of several files add up: first is the least.
 -- reads: events

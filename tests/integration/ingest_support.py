@@ -67,7 +67,7 @@ def check_books(home: Home, report: IngestReport | None = None) -> None:
     named = {file.path for file in reader.event_files()} | set(reader.value_files())
     replaced = {path for commit in commits for path in commit.replaced_ids}
     named |= {path for commit in commits for path in commit.ids} - replaced
-    found = {path for path in home.facts.rglob("*.parquet") if "links" not in path.parts}
+    found = {path for path in home.facts.rglob("*.parquet") if "aggregates" not in path.parts}
     assert found == named
     indexed = sum(pq.read_metadata(path).num_rows for path in named if path.parent.name == "ids")
     assert indexed == reader.rows()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import UTC, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def test_what_is_aggregated_stays_aggregated(tmp_path: Path) -> None:
     home = home_of(tmp_path / "days", events[:12])
     assert run(home).manifest.counts["files_aggregated"] == 3
     assert run(home).manifest.counts["files_aggregated"] == 0
-    before = {path: path.stat().st_mtime_ns for path in home.facts.glob("links/*/*.parquet")}
+    before = {path: path.stat().st_mtime_ns for path in home.facts.glob("aggregates/*/*.parquet")}
     add(home, events[12:])
     added = run(home)
     assert added.manifest.counts["files_aggregated"] == 1
@@ -264,3 +264,23 @@ def test_labels_of_identifiers_alone_make_no_organization(tmp_path: Path) -> Non
     one = {"event_type": "entity_labelled", "occurred_at": at(0).isoformat(), **label}
     found = run(home_of(tmp_path, numbered([one])))
     assert (found.manifest.counts["organizations"], found.manifest.counts["events"]) == (0, 1)
+
+
+def test_small_files_are_aggregated_together_and_an_earlier_moment_cuts_them(tmp_path: Path) -> None:
+    """Whatever was aggregated in which company, a run at a moment finds what a home of only those events finds."""
+    events = numbered(
+        one for day in range(6) for one in ring(f"dev-{day % 2}", day * 24, f"a{day}", f"b{day}")
+    )
+    home = home_of(tmp_path / "all", events)
+    run(home)
+    assert len(list(home.facts.glob("aggregates/*"))) == 1
+    moment = at(72.5)
+    cut = run(home, as_of=moment)
+    known = [one for one in events if datetime.fromisoformat(one["occurred_at"]) <= moment]
+    assert len(events) > len(known) > 0
+    early = run(home_of(tmp_path / "early", known), as_of=moment)
+    for table in ("ties", "reasons", "organizations"):
+        columns = [name for name in early.table(table).column_names if name != "cluster_id"]
+        assert cut.table(table, columns).equals(early.table(table, columns)), table
+    assert early.table("members").num_rows > 0
+    assert run(home).manifest.counts["files_aggregated"] == 0

@@ -250,11 +250,11 @@ def test_a_damaged_manifest_is_said_and_the_remedy_works(home: Home) -> None:
 @pytest.mark.parametrize("part", ["events", "links", "activity"])
 def test_a_damaged_file_is_named(home: Home, part: str, damage: bytes) -> None:
     before = serving(home)
-    newest = max(home.facts.glob(f"{part}/*/*.parquet"))
+    pattern = "events/*/*.parquet" if part == "events" else f"aggregates/*/{part}.parquet"
+    newest = max(home.facts.glob(pattern))
     newest.write_bytes(damage)
-    for aggregate in home.facts.glob(f"*/*/{newest.name}"):
-        if part == "events" and aggregate != newest:
-            aggregate.unlink()
+    if part == "events":
+        shutil.rmtree(home.facts / "aggregates")
     with pytest.raises(RingfenceError) as told:
         run(home)
     assert newest.name in told.value.message
