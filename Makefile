@@ -10,12 +10,12 @@ BENCH_SETUP := .venv/.ready-bench
 export PYTHON ?= python3
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup demo test lint types layers tests format bench docs clean
+.PHONY: help setup demo test lint types layers tests format bench bench-graph docs clean
 
 help: ## list the targets
 	@echo "Ringfence finds rings of synthetic organizations. Start with: make demo"
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(SETUP) ## make .venv from requirements.lock (needs Python 3.11 or newer)
 
@@ -50,6 +50,9 @@ format: $(SETUP) ## let ruff format and sort imports
 
 bench: $(BENCH_SETUP) ## measure speed, memory and quality; compare with the recorded results
 	@$(BIN)/python -m bench
+
+bench-graph: $(BENCH_SETUP) ## measure the graph in SQLite and Neo4j side by side
+	@$(BIN)/python -m bench graph
 
 docs: $(SETUP) ## write the generated pages (docs/cli.md)
 	@$(BIN)/python -m docs.generate

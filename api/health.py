@@ -160,24 +160,27 @@ def _run(home: Home) -> Check:
 
 
 def _graph(home: Home) -> Check:
+    from api.stores import chosen
     from detection.runs import Runs
+    from graph.stores import open_store
 
     current = Runs(home).current()
-    if not home.graph.exists():
-        state: State = "ok" if current is None else "warn"
-        return Check("graph", state, "not published", "" if current is None else "Publish it: ringfence run")
-    from graph.stores.sqlite import SqliteStore
-
-    store = SqliteStore(home.graph)
+    name = chosen()
+    store = open_store(name, home)
     try:
         shown = store.run_id()
     finally:
         store.close()
+    if shown is None:
+        state: State = "ok" if current is None else "warn"
+        return Check(
+            "graph", state, "not published", "" if current is None else "Publish it: ringfence rebuild"
+        )
     if shown != current:
         return Check(
-            "graph", "warn", f"shows {shown}, the current run is {current}", "Publish it: ringfence run"
+            "graph", "warn", f"shows {shown}, the current run is {current}", "Publish it: ringfence rebuild"
         )
-    return Check("graph", "ok", f"shows {shown}")
+    return Check("graph", "ok", f"{name} shows {shown}")
 
 
 def _existing(home: Home) -> os.PathLike[str]:

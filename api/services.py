@@ -16,11 +16,11 @@ from api.settings import load_settings
 from graph.errors import RingfenceError
 from graph.home import Home
 
+NO_STORE = "none"
+
 if TYPE_CHECKING:
     from api.answers.reading import RunReader
-    from detection.runs import RunFiles
     from graph.export import Exported
-    from graph.store import GraphStore
     from ingest.report import IngestReport
 
 
@@ -28,10 +28,14 @@ def detect(
     home: Home,
     *,
     as_of: datetime | None = None,
-    store: str = "sqlite",
+    store: str | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Run detection over the home's facts and return the new run's manifest."""
+    """Run detection over the home's facts and return the new run's manifest.
+
+    `store` is the graph store that shows it (see `api.stores`), or `none`.
+    """
+    from api.stores import Publisher, chosen
     from detection.run import run
     from graph.facts import FactsReader
 
@@ -42,40 +46,17 @@ def detect(
             exit_code=3,
         )
     settings = load_settings(home)
+    publisher = None if store == NO_STORE else Publisher(home, chosen(store))
+    if publisher is not None:
+        publisher.check()
     finished = run(
         home,
         settings.detection,
         as_of=as_of,
-        publisher=_GraphPublisher(home) if store == "sqlite" else None,
+        publisher=publisher,
         progress=progress,
     )
     return manifest_of(finished.manifest)
-
-
-class _GraphPublisher:
-    """Shows a finished run in the home's graph."""
-
-    def __init__(self, home: Home) -> None:
-        self._home = home
-
-    def publish(self, run: RunFiles, progress: Progress) -> None:
-        """See `detection.run.Publisher`."""
-        from graph.facts import FactsReader
-        from graph.stores.sqlite import SqliteStore
-        from graph.view import RunView
-
-        values = FactsReader(self._home).value_files()
-        view = RunView(run.folder, run.manifest.run_id, run.manifest.as_of, values, progress)
-        SqliteStore(self._home.graph).publish(view, progress)
-
-
-def open_store(home: Home) -> GraphStore:
-    """The home's graph. Raises RingfenceError where none has been published."""
-    from graph.stores.sqlite import SqliteStore
-
-    if not home.graph.exists():
-        raise RingfenceError("no graph has been published yet", "Run 'ringfence run' first.", exit_code=3)
-    return SqliteStore(home.graph)
 
 
 def manifest_of(manifest: Any) -> dict[str, Any]:

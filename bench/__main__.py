@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import replace
 
-from bench import ingestion, kills, pipelines, quality, running, simulation
+from bench import graph, ingestion, kills, pipelines, quality, running, simulation
 from bench.machine import busy_warning
 from bench.plan import Plan
 from bench.plan import quick as small
@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, Callable[[Plan], Result]] = {
     "running": running.run,
     "pipelines": pipelines.run,
     "quality": quality.run,
+    "graph": graph.run,
     "kills": kills.run,
 }
 

@@ -16,6 +16,7 @@ from api.settings import Settings
 from detection.detector import detectors
 from detection.scoring import SIZE, Scorecard, shipped
 from graph.schema import schema_markdown
+from queries.named import markdown as queries_markdown
 
 FOLDER = Path(__file__).parent
 NOTE = "<!-- Written by `make docs`. Do not edit. -->\n\n"
@@ -148,6 +149,11 @@ def graph_page() -> str:
     return NOTE + schema_markdown().rstrip() + "\n"
 
 
+def queries_page() -> str:
+    """The investigators' named queries."""
+    return NOTE + queries_markdown().rstrip() + "\n"
+
+
 def signals_page() -> str:
     """Every detector with its meaning and points, and the table from points to risk."""
     card = shipped()
@@ -185,6 +191,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli_page,
     "settings.md": settings_page,
     "graph.md": graph_page,
+    "queries.md": queries_page,
     "signals.md": signals_page,
 }
 

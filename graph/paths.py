@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice, pairwise
 
 from graph.errors import RingfenceError
+from graph.frontiers import MAX_DEPTH, Search, Side, check_depth, require
+from graph.leaf_store import shared_only
 from graph.schema import EVIDENCE
 from graph.store import DEGREE_CAP, GraphStore, NodeRef, Relationship
 
-MAX_DEPTH = 12
-BUDGET = 200_000
 _FINE = 1_000_000  # fixed-point steps of one natural-log unit: sums are exact, so ties are real ties
-_STEPS = 64  # above MAX_DEPTH: the number of steps decides between paths of equal rarity
+_STEPS = MAX_DEPTH + 1  # the number of steps decides between paths of equal rarity
 
 Cost = int
 Adjacency = Mapping[NodeRef, Mapping[NodeRef, Relationship]]
@@ -63,15 +62,6 @@ class EvidencePaths:
         return f"Connections within {self.depth} steps: {found}{hubs}."
 
 
-@dataclass
-class _Search:
-    """What both halves of a search have seen."""
-
-    adjacency: dict[NodeRef, dict[NodeRef, Relationship]]
-    hubs: bool = False
-    cut: bool = False
-
-
 def evidence_paths(
     store: GraphStore,
     a: NodeRef,
@@ -88,11 +78,14 @@ def evidence_paths(
     organizations are left out unless `include_hubs`.
     Raises RingfenceError when an organization is not in the graph or both are the same.
     """
-    _check(store, a, b, depth)
+    check_depth(depth)
+    if a == b:
+        raise RingfenceError("both ends are the same organization", "Name two different ones.", exit_code=2)
+    require(store, [a, b])
     cap = None if include_hubs else degree_cap
-    search = _Search(defaultdict(dict))
-    _explore(store, search, a, (depth + 1) // 2, cap)
-    _explore(store, search, b, depth // 2, cap)
+    search, near, far = Search(shared_only(store), EVIDENCE, cap), Side(a), Side(b)
+    while search.approach(near, far, depth):
+        pass  # an edge of a path is close to one end or the other, however the steps are shared out
     ranked = _ranked(search.adjacency, a, b, depth)
     best = list(islice(ranked, limit + 1))
     return EvidencePaths(
@@ -102,44 +95,6 @@ def evidence_paths(
         hubs=search.hubs,
         cut=search.cut or len(best) > limit,
     )
-
-
-def _check(store: GraphStore, a: NodeRef, b: NodeRef, depth: int) -> None:
-    if not 1 <= depth <= MAX_DEPTH:
-        raise RingfenceError(
-            f"a depth of {depth} is out of range", f"Ask for 1 to {MAX_DEPTH} steps.", exit_code=2
-        )
-    if a == b:
-        raise RingfenceError("both ends are the same organization", "Name two different ones.", exit_code=2)
-    known = store.get_nodes([a, b])
-    for ref in (a, b):
-        if ref not in known:
-            raise RingfenceError(
-                f"the graph has no {ref.label} {ref.key}", "Look it up with `ringfence search`."
-            )
-
-
-def _explore(store: GraphStore, search: _Search, start: NodeRef, steps: int, cap: int | None) -> None:
-    """Collect every relationship within `steps` of `start`, breadth first, up to the budget."""
-    seen, frontier, budget = {start}, {start}, BUDGET
-    for _ in range(steps):
-        if not frontier:
-            break
-        if budget <= 0:
-            search.cut = True
-            break
-        found = store.expand(frontier, types=EVIDENCE, degree_cap=cap, limit=budget)
-        budget -= len(found.items)
-        search.hubs |= found.hubs > 0
-        search.cut |= found.cut
-        frontier = set()
-        for rel in found.items:
-            search.adjacency[rel.source][rel.target] = rel
-            search.adjacency[rel.target][rel.source] = rel
-            if rel.degree > 1:
-                frontier |= {rel.source, rel.target}
-        frontier -= seen
-        seen |= frontier
 
 
 def _step_cost(rel: Relationship, entered: NodeRef) -> Cost:

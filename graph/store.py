@@ -112,6 +112,95 @@ class SharedIdentifier:
     b: Mapping[str, Value] = field(default_factory=dict)
 
 
+class ClusterOrder(StrEnum):
+    """What clusters are sorted by, largest first; the cluster's id decides between equals."""
+
+    RISK = "risk"
+    SIZE = "size"
+    COST = "cost"
+    NEW = "new_24h"
+
+
+@dataclass(frozen=True)
+class ClusterFilter:
+    """Which clusters are asked for: all conditions hold. `text` begins the id or the name."""
+
+    min_risk: float = 0
+    max_risk: float = 100
+    min_size: int = 0
+    pattern: str | None = None
+    text: str | None = None
+
+
+EVERY_CLUSTER = ClusterFilter()
+
+
+@dataclass(frozen=True)
+class ClusterPage(Page[Node]):
+    """Some clusters in order, how many there are in all, and the cursor of the next page if there is one."""
+
+    after: str | None = None
+
+
+@dataclass(frozen=True)
+class Subgraph:
+    """A cluster by column: its members, the identifiers that they share, and who uses which.
+
+    `organizations`: the columns of Organization with its kept ones, and those of MEMBER_OF, ascending by key.
+    `identifiers`: label, key (32 hex digits), display, hidden, degree (organizations that use it, of all), and
+    members (those of them in this cluster), ascending by label and key.
+    `relationships`: type, source and target (row numbers, int32, into the two others), first_at, last_at, uses,
+    weight, evidence_class, ascending by target and source.
+    `cells` are the circles in which it is drawn (`graph.layouts`); the nodes then have x, y and cell, too. None where
+    the run has no layout.
+    `total` counts the identifiers that there are; the table has those that most members share first of all.
+    """
+
+    cluster: Node
+    organizations: pa.Table
+    identifiers: pa.Table
+    relationships: pa.Table
+    total: int
+    cells: pa.Table | None = None
+
+    @property
+    def cut(self) -> bool:
+        """Whether identifiers were left out."""
+        return self.total > int(self.identifiers.num_rows)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The answer of a query by row; keys are hex text, times aware UTC datetimes. `cut` says that there are more."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Value, ...], ...]
+    cut: bool
+
+
+class GraphChanges(Protocol):
+    """What makes one run out of another: rows to put in or replace, and what is there no more.
+
+    Nodes come before the relationships that need them. Batches have the schema that `graph.schema` declares.
+    """
+
+    @property
+    def run_id(self) -> str:
+        """The run that is shown once these are applied."""
+
+    def nodes(self, label: str) -> Iterator[pa.RecordBatch]:
+        """New and changed nodes of a label, ascending by key."""
+
+    def gone_nodes(self, label: str) -> Iterator[pa.Array]:
+        """Keys of nodes that are to be removed."""
+
+    def relationships(self, name: str) -> Iterator[pa.RecordBatch]:
+        """New and changed relationships of a type, ascending by target and source."""
+
+    def gone_relationships(self, name: str) -> Iterator[pa.RecordBatch]:
+        """Source and target of relationships that are to be removed."""
+
+
 class GraphView(Protocol):
     """One run, ready to be published: record batches by label and by relationship type.
 
@@ -130,9 +219,16 @@ class GraphView(Protocol):
     def relationships(self, name: str) -> Iterator[pa.RecordBatch]:
         """All relationships of a type."""
 
+    def changes_since(self, run_id: str) -> GraphChanges | None:
+        """How it differs from another run; None where that is not known, or would be no less work."""
+
 
 class GraphStore(Protocol):
     """A home of the graph."""
+
+    @property
+    def language(self) -> str:
+        """What `query` understands: `cypher`, or `sql` over the tables that SQLite has for the schema."""
 
     def close(self) -> None:
         """Give back what the store holds; it opens again when it is next asked."""
@@ -144,7 +240,25 @@ class GraphStore(Protocol):
         """The run that is shown, or None before the first publication."""
 
     def publish(self, view: GraphView, progress: Progress = quiet) -> None:
-        """Show another run from now on: all of it or, on failure, still the one before."""
+        """Show another run from now on: all of it or, on failure, still the one before.
+
+        Where the view knows its changes since the run that is shown, only those are written.
+        """
+
+    def apply(self, changes: GraphChanges, progress: Progress = quiet) -> None:
+        """Put in, replace and remove nodes and relationships, in one step that readers see whole or not at all.
+
+        A removed node takes its relationships with it. The caller keeps degrees right.
+        """
+
+    def set_status(self, organizations: Collection[NodeRef], status: str | None, at: datetime) -> int:
+        """Record what was done about organizations (None: nothing any more); returns how many of them exist.
+
+        Statuses outlive publications.
+        """
+
+    def statuses(self) -> pa.Table:
+        """Every organization with a status: key, status, status_at, ascending by key."""
 
     def get_node(self, label: str, key: str) -> Node | None:
         """One node."""
@@ -181,8 +295,38 @@ class GraphStore(Protocol):
         Ordered by type, target key and source key.
         """
 
+    def clusters(
+        self,
+        where: ClusterFilter = EVERY_CLUSTER,
+        *,
+        order: ClusterOrder = ClusterOrder.RISK,
+        after: str | None = None,
+        limit: int = PAGE,
+    ) -> ClusterPage:
+        """A page of clusters; `after` is the cursor that the page before gave.
+
+        Raises RingfenceError (exit 2) for a cursor that is none, or of another order.
+        """
+
+    def cluster_subgraph(
+        self, cluster_id: str, *, min_members: int = 2, limit: int = 100_000
+    ) -> Subgraph | None:
+        """A cluster with the identifiers that at least `min_members` of its members use; None if there is none.
+
+        Of more than `limit` identifiers those that most members use are kept, then those that fewest
+        organizations use, then the first by label and key.
+        """
+
     def shared_identifiers(self, a: NodeRef, b: NodeRef, *, limit: int = PAGE) -> Page[SharedIdentifier]:
         """Identifiers that both organizations use, rarest first, then by type and key."""
+
+    def query(
+        self, text: str, parameters: Mapping[str, Value], *, limit: int = 1_000, timeout_s: float = 30
+    ) -> Rows:
+        """The rows of a query in the store's language, read only: what would write is refused.
+
+        Raises RingfenceError for a query that fails, writes, or takes longer than `timeout_s`.
+        """
 
     def scan(self, name: str) -> pa.RecordBatchReader:
         """All nodes of a label or all relationships of a type as Arrow, in the order of `GraphView`."""

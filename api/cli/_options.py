@@ -23,6 +23,16 @@ RunOption = Annotated[
 ]
 
 
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="NAME",
+        help="Where the graph is: sqlite or neo4j; default RINGFENCE_STORE, else sqlite.",
+    ),
+]
+
+
 def examples(*lines: str) -> str:
     """The examples under a command's help, one a line (`\\b` keeps the lines apart)."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import shlex
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from api.cli._options import HomeOption, JsonOption, RunOption, at_home, examples
 from api.output import Column, Output, Table, moment, number, percent, printable, signed
+from graph.errors import RingfenceError
 from graph.home import Home
 
 if TYPE_CHECKING:
     from api.answers.clusters import OpenedCluster, Ranking
-    from api.answers.reading import Row
+    from api.answers.reading import Row, RunReader
 
 ORDER = 40
 group = typer.Typer()
@@ -86,12 +89,24 @@ def in_words(signals: str) -> str:
     return ", ".join(one.replace("_", " ") for one in signals.split(";") if one)
 
 
-@group.command(epilog=examples("ringfence cluster cl_4t6hq2mzxa", "ringfence cluster cl_4t6hq2mzxa --json"))
+@group.command(
+    epilog=examples(
+        "ringfence cluster cl_4t6hq2mzxa",
+        "ringfence cluster cl_4t6hq2mzxa --json",
+        "ringfence cluster cl_4t6hq2mzxa --svg ring.svg",
+    )
+)
 def cluster(
     cluster_id: Annotated[str, typer.Argument(metavar="ID", help="A cluster id, as 'clusters' shows it.")],
     home: HomeOption = None,
     run: RunOption = None,
     members: Annotated[int, typer.Option(min=1, help="How many members to show.")] = 10,
+    svg: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Draw it instead, as a page to print (SVG, A4); '-' is standard output."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Open one cluster: facts, why its score, members, what to do."""
@@ -101,10 +116,47 @@ def cluster(
     output = Output(as_json)
     reader = RunReader.open(Home.resolve(home), run)
     found = answers.opened(reader, cluster_id, members=members)
+    if svg is not None:
+        return _draw(output, reader, found, cluster_id, svg)
     if as_json:
         output.json({"run": reader.run_id, **answers.as_plain(found)})
         return 0
     show_cluster(output, found, cluster_id, at_home(home))
+    return 0
+
+
+def _draw(output: Output, reader: RunReader, found: OpenedCluster, asked: str, target: str) -> int:
+    """Write the cluster's picture to a file, or to standard output for `-`."""
+    from api.pictures.contents import contents_of
+    from api.pictures.page import draw_page
+    from graph.export import whole
+
+    if target == "-" and output.as_json:
+        raise RingfenceError(
+            "standard output is either the picture or JSON", "Name a file: --svg FILE", exit_code=2
+        )
+    if not target.strip():
+        raise RingfenceError("--svg needs the name of a file", "As in: --svg ring.svg", exit_code=2)
+    if found.cluster["cluster_id"] != asked:
+        output.warn(f"{asked} is now part of {found.cluster['cluster_id']}")
+    picture = draw_page(contents_of(reader, found))
+    if target == "-":
+        sys.stdout.buffer.write(picture)
+        sys.stdout.flush()
+        return 0
+    path = Path(target)
+    if path.is_dir():
+        raise RingfenceError(f"{target} is a folder", "Name a file: --svg FILE", exit_code=2)
+    try:
+        with whole(path) as scratch:
+            scratch.write_bytes(picture)
+    except RingfenceError as error:
+        raise RingfenceError(error.message, "Make room, or name another file: --svg FILE") from error
+    written = {"run": reader.run_id, "cluster_id": found.cluster["cluster_id"], "picture": target}
+    if output.as_json:
+        output.json(written)
+    else:
+        output.line(f"{printable(target)}: {found.cluster['name']}, {len(picture):,} bytes")
     return 0
 
 

@@ -16,13 +16,12 @@ from graph.home import Home
 ORDER = 30
 group = typer.Typer()
 
-STORES = ("sqlite", "none")
 ENGINES = ("duckdb",)
 
 
 @group.command(
     epilog=examples(
-        "ringfence run", "ringfence run --as-of 2025-10-03T12:00:00Z", "ringfence run --store none"
+        "ringfence run", "ringfence run --as-of 2025-10-03T12:00:00Z", "ringfence run --store neo4j"
     )
 )
 def run(
@@ -30,7 +29,13 @@ def run(
     as_of: Annotated[
         str | None, typer.Option("--as-of", metavar="T", help="Time that 'now' is; default the latest event.")
     ] = None,
-    store: Annotated[str, typer.Option(help="Where the graph goes: sqlite, or none.")] = "sqlite",
+    store: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Where the graph goes: sqlite, neo4j or none; default RINGFENCE_STORE, else sqlite.",
+        ),
+    ] = None,
     engine: Annotated[str, typer.Option(help="What computes: duckdb.")] = "duckdb",
     as_json: JsonOption = False,
 ) -> int:
@@ -41,7 +46,6 @@ def run(
     """
     from api.services import detect
 
-    one_of(store, STORES, "store")
     one_of(engine, ENGINES, "engine")
     output = Output(as_json)
     place = Home.resolve(home)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.cli._options import HomeOption, JsonOption, RunOption, examples
+from api.cli._options import HomeOption, JsonOption, RunOption, StoreOption, examples
 from api.output import Column, Output, Table, moment, number, printable, span
 from graph.home import Home
 
@@ -179,6 +179,7 @@ def search(
     ],
     home: HomeOption = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many to show.")] = 20,
+    store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Find organizations, clusters and identifiers.
@@ -187,14 +188,14 @@ def search(
     they are typed whole. Nothing found: exit 3.
     """
     from api.answers.search import search as find
-    from api.services import open_store
+    from api.stores import open_store
 
     output = Output(as_json)
-    store = open_store(Home.resolve(home))
+    graph = open_store(Home.resolve(home), store)
     try:
-        found = find(store, text, limit)
+        found = find(graph, text, limit)
     finally:
-        store.close()
+        graph.close()
     if as_json:
         output.json({"total": found.total, "matches": [asdict(match) for match in found.rows]})
     elif found.rows:
@@ -210,8 +211,8 @@ def search(
             output.line(f"{len(found.rows):,} of {found.total:,}; --limit shows more", "dim")
     else:
         output.paragraph(
-            "Nothing found. Values may be given by their beginning; identifiers that only one organization uses "
-            "are not in the graph."
+            "Nothing found. Values may be given by their beginning, but those that only one organization uses "
+            "have to be given whole."
         )
     return 0 if found.rows else NOTHING
 

@@ -6,7 +6,7 @@ from graph.errors import RingfenceError
 from graph.home import Home
 from graph.store import GraphStore
 
-STORES = ("sqlite",)
+STORES = ("sqlite", "neo4j")
 
 
 def open_store(name: str, home: Home) -> GraphStore:
@@ -15,6 +15,10 @@ def open_store(name: str, home: Home) -> GraphStore:
         from graph.stores.sqlite import SqliteStore
 
         return SqliteStore(home.graph)
+    if name == "neo4j":
+        from graph.stores.neo4j import Neo4jStore
+
+        return Neo4jStore.from_environment()
     raise RingfenceError(
         f"there is no graph store called {name!r}", f"Choose one of: {', '.join(STORES)}.", exit_code=2
     )

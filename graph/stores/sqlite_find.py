@@ -26,7 +26,7 @@ def find(
     limit: int,
 ) -> Page[Found]:
     """See `GraphStore.find`."""
-    if not text or not _encodable(text):
+    if not text or not encodable(text):
         return Page((), 0)
     wanted = [node for node in NODES.values() if labels is None or node.label in labels]
     best = _special(connection, text, keys_of, wanted)
@@ -125,19 +125,20 @@ def _prefix_column(connection: Connection, node: NodeType, column: str, text: st
         yield shown, node.label, number
 
 
-def _any_prefix(node: NodeType, text: str) -> tuple[str, list[str]]:
+def any_prefix(node: NodeType, text: str) -> tuple[str, list[str]]:
+    """The condition that one of a node's texts begins with `text`, and its bindings."""
     parts = [_begins(column, text) for column in node.search]
     return " OR ".join(f"({part})" for part, _ in parts), [value for _, values in parts for value in values]
 
 
 def _count_prefix(connection: Connection, node: NodeType, text: str) -> int:
-    condition, bindings = _any_prefix(node, text)
+    condition, bindings = any_prefix(node, text)
     query = f"SELECT count(*) FROM {quoted(node.label)} WHERE {condition}"
     return int(next(iter(connection.execute(query, bindings)))[0])
 
 
 def _has_prefix(connection: Connection, node: NodeType, number: int, text: str) -> int:
-    condition, bindings = _any_prefix(node, text)
+    condition, bindings = any_prefix(node, text)
     query = f"SELECT count(*) FROM {quoted(node.label)} WHERE id = ? AND ({condition})"
     return int(next(iter(connection.execute(query, [number, *bindings])))[0])
 
@@ -167,7 +168,8 @@ def _key_bytes(text: str) -> bytes | None:
     return key if len(key) == KEY_BYTES and len(text) == 2 * KEY_BYTES else None
 
 
-def _encodable(text: str) -> bool:
+def encodable(text: str) -> bool:
+    """Whether a text can be stored at all."""
     try:
         text.encode()
     except UnicodeEncodeError:  # a lone surrogate: no stored text has one

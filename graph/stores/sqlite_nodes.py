@@ -9,9 +9,17 @@ from itertools import islice
 
 import pyarrow as pa
 
-from graph.schema import NODES, RELATIONSHIPS, Property
-from graph.store import Node, NodeRef
-from graph.stores.sqlite_schema import Connection, key_match, quoted, select_list, to_arrow, to_properties
+from graph.schema import NODES, RELATIONSHIPS, NodeType, Property
+from graph.store import Node, NodeRef, Value
+from graph.stores.sqlite_schema import (
+    Connection,
+    kept_table,
+    key_match,
+    quoted,
+    select_list,
+    to_arrow,
+    to_properties,
+)
 
 SCAN_ROWS = 65_536
 
@@ -27,34 +35,51 @@ def get_nodes(connection: Connection, refs: Sequence[NodeRef]) -> dict[NodeRef, 
 
 def _nodes(connection: Connection, label: str, keys: Sequence[str]) -> Iterator[Node]:
     node = NODES[label]
+    columns, join = with_kept(node, "n")
     query = (
-        f"SELECT f.value{select_list(node.columns, 'n')} FROM json_each(?) f CROSS JOIN {quoted(label)} n "
-        f"ON n.{quoted(node.key.name)} = {key_match(node, 'f.value')}"
+        f"SELECT f.value{columns} FROM json_each(?) f CROSS JOIN {quoted(label)} n "
+        f"ON n.{quoted(node.key.name)} = {key_match(node, 'f.value')} {join}"
     )
     for asked, *stored in connection.execute(query, [json.dumps(keys)]):
-        properties = to_properties(stored, node.columns)
-        name, degree = properties[node.name], properties[node.degree] if node.degree else None
-        yield Node(
-            ref=NodeRef(label, asked),
-            name=None if name is None else str(name),
-            degree=degree if isinstance(degree, int) else None,
-            properties=properties,
-        )
+        yield to_node(node, asked, to_properties(stored, (*node.columns, *node.kept)))
 
 
-def scan(connection: Connection, name: str) -> pa.RecordBatchReader:
-    """See `GraphStore.scan`."""
+def with_kept(node: NodeType, alias: str) -> tuple[str, str]:
+    """All columns of a label with what actions set, each led by a comma, and the join that they need."""
+    columns = select_list(node.columns, alias)
+    if not node.kept:
+        return columns, ""
+    key = quoted(node.key.name)
+    join = f"LEFT JOIN {kept_table(node)} kept ON kept.{key} = {alias}.{key}"
+    return f"{columns}{select_list(node.kept, 'kept')}", join
+
+
+def to_node(node: NodeType, key: str, properties: dict[str, Value]) -> Node:
+    """A node of a label."""
+    name, degree = properties[node.name], properties[node.degree] if node.degree else None
+    return Node(
+        ref=NodeRef(node.label, key),
+        name=None if name is None else str(name),
+        degree=degree if isinstance(degree, int) else None,
+        properties=properties,
+    )
+
+
+def scan(connection: Connection, name: str, *, by_key: bool = False) -> pa.RecordBatchReader:
+    """See `GraphStore.scan`. `by_key` sorts by keys also where ids do not ascend with them."""
     if name in NODES:
         node = NODES[name]
-        query = f"SELECT id{select_list(node.columns, 'n')} FROM {quoted(name)} n ORDER BY id"
+        order = quoted(node.key.name) if by_key else "id"
+        query = f"SELECT id{select_list(node.columns, 'n')} FROM {quoted(name)} n ORDER BY {order}"
         return _reader(connection, query, node.arrow, node.columns)
     rel = RELATIONSHIPS[name]
     source, target = NODES[rel.source], NODES[rel.target]
+    keys = f"s.{quoted(source.key.name)}", f"t.{quoted(target.key.name)}"
+    order = f"{keys[1]}, {keys[0]}" if by_key else "e.target, e.source"
     query = (
-        f"SELECT e.target, s.{quoted(source.key.name)}, t.{quoted(target.key.name)}"
-        f"{select_list(rel.properties, 'e')} FROM {quoted(name)} e "
+        f"SELECT e.target, {', '.join(keys)}{select_list(rel.properties, 'e')} FROM {quoted(name)} e "
         f"CROSS JOIN {quoted(source.label)} s ON s.id = e.source "
-        f"CROSS JOIN {quoted(target.label)} t ON t.id = e.target ORDER BY e.target, e.source"
+        f"CROSS JOIN {quoted(target.label)} t ON t.id = e.target ORDER BY {order}"
     )
     return _reader(connection, query, rel.arrow, (source.key, target.key, *rel.properties))
 

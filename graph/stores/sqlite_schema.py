@@ -1,7 +1,8 @@
 """The graph's schema compiled to SQLite: one table a label, one a relationship type, integer ids inside.
 
-A node's id is the rank of its key within its label, so that ordering by id is ordering by key. Relationships
-are clustered by (target, source), with an index the other way round.
+Ids of a label's nodes ascend with their keys, so that ordering by id is ordering by key; `GAP` apart at first,
+so that later ones find room between. Relationships are clustered by (target, source), with an index the other
+way round. What actions set (`kept`) is in a file of its own, in one table a label that has any.
 """
 
 from __future__ import annotations
@@ -13,10 +14,17 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from graph.schema import NODES, RELATIONSHIPS, NodeType, Property, PropertyType, RelationshipType
-from graph.store import Value
+from graph.store import ClusterOrder, Value
 
 APPLICATION_ID = 0x52464752
+KEPT_APPLICATION_ID = 0x5246474B
+KEPT_VERSION = 1
 INDEXED_CHARACTERS = 256
+GAP = 1024
+"""Distance of the ids of neighbours when a graph is published anew."""
+
+FILTERED = '"cluster_id", "risk", "size", "pattern"'
+"""Columns that clusters are filtered by: every index of an order holds them, so that it answers alone."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SQL: Mapping[PropertyType, str] = {
@@ -24,8 +32,8 @@ _SQL: Mapping[PropertyType, str] = {
     PropertyType.TEXT: "TEXT",
     PropertyType.INTEGER: "INTEGER",
     PropertyType.REAL: "REAL",
-    PropertyType.BOOLEAN: "INTEGER",
-    PropertyType.TIMESTAMP: "INTEGER",
+    PropertyType.BOOLEAN: "BOOLEAN INTEGER",  # what stands before INTEGER tells a query's reader the type
+    PropertyType.TIMESTAMP: "TIMESTAMP INTEGER",
 }
 
 
@@ -60,6 +68,42 @@ def _relationship_table(rel: RelationshipType) -> str:
     return f"CREATE TABLE {quoted(rel.name)} ({columns}) WITHOUT ROWID"
 
 
+def kept_table(node: NodeType) -> str:
+    """The name of the table with what actions set on nodes of a label."""
+    return quoted(f"{node.label}Kept")
+
+
+def kept_tables(*, temporary: bool = False) -> list[str]:
+    """Statements that create the tables of what actions set; temporary ones stand in where nothing is set."""
+    create = "CREATE TEMP TABLE" if temporary else "CREATE TABLE"
+    return [
+        f"{create} {kept_table(node)} ({_columns((node.key, *node.kept))}, PRIMARY KEY ({quoted(node.key.name)})) "
+        "WITHOUT ROWID"
+        for node in NODES.values()
+        if node.kept
+    ]
+
+
+def sorting(order: ClusterOrder) -> str:
+    """The expression that clusters are sorted by: null counts as 0."""
+    return f"ifnull({quoted(order.value)}, 0)"
+
+
+def sorting_index(order: ClusterOrder) -> str:
+    """The name of the index that has clusters in that order."""
+    return quoted(f"Cluster in order of {order.value}")
+
+
+def source_index(rel: RelationshipType) -> str:
+    """The name of the index from a relationship's source."""
+    return quoted(f"{rel.name} by source")
+
+
+def create_source_index(rel: RelationshipType) -> str:
+    """The statement that creates it."""
+    return f"CREATE INDEX {source_index(rel)} ON {quoted(rel.name)} (source)"
+
+
 def indexes() -> list[str]:
     """Statements that create every index, to be run after loading."""
     statements = []
@@ -74,9 +118,14 @@ def indexes() -> list[str]:
             for text in texts
         ]
     statements += [
-        f"CREATE INDEX {quoted(f'{rel.name} by source')} ON {quoted(rel.name)} (source)"
-        for rel in RELATIONSHIPS.values()
+        f'CREATE INDEX {sorting_index(order)} ON "Cluster" ({sorting(order)} DESC, {FILTERED})'
+        for order in ClusterOrder
     ]
+    statements.append(
+        f'CREATE INDEX "Cluster by pattern" ON "Cluster" (pattern, {sorting(ClusterOrder.RISK)}, '
+        f"{sorting(ClusterOrder.SIZE)})"
+    )
+    statements += [create_source_index(rel) for rel in RELATIONSHIPS.values()]
     return statements
 
 
@@ -130,6 +179,11 @@ def to_value(stored: Any, kind: PropertyType) -> Value:
         return bool(stored)
     plain: Value = stored
     return plain
+
+
+def to_stored(value: Value) -> Any:
+    """A plain value as it is stored: times as microseconds."""
+    return (value - _EPOCH) // timedelta(microseconds=1) if isinstance(value, datetime) else value
 
 
 def to_properties(stored: Sequence[Any], columns: Sequence[Property]) -> dict[str, Value]:

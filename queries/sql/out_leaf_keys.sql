@@ -1,7 +1,7 @@
--- title: Leaves by key
--- purpose: Whose each leaf is, sorted by the leaf's key, so that an identifier leads to its one organization.
+-- title: Keys of leaves
+-- purpose: Whose each leaf is, by key: for who starts from an identifier.
 -- reads: leaves
 -- writes: out_leaf_keys
 SELECT key, organization
 FROM leaves
-ORDER BY key
+ORDER BY key, organization

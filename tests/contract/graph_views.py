@@ -3,22 +3,62 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import networkx as nx
 import pyarrow as pa
 
 from graph.confusables import skeleton
 from graph.identifiers import SECRET_KINDS, Keyer, Kind
-from graph.schema import LINK_OF_KIND, NODE_OF_KIND, NODES, RELATIONSHIPS
+from graph.lookup import organization_ref
+from graph.schema import EVIDENCE, LINK_OF_KIND, NODE_OF_KIND, NODES, RELATIONSHIPS
 from graph.store import NodeRef
 
 PEPPER = b"p" * 32
 KEYER = Keyer(PEPPER)
 START = datetime(2025, 10, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+NASTY = (
+    "o'brien",
+    'say "hello"',
+    "two\nlines\r\n",
+    "back`tick",
+    "\u202eevil\u202c",
+    '\'; DROP TABLE "Organization"; --',
+    "MATCH (n) DETACH DELETE n",
+    "%_[a-z]*?",
+    "org" + "x" * 10_000,
+    "org" + "x" * 9_999 + "y",
+    " spaced ",
+    "-1",
+    "1e5",
+    "ünï\U0001f600",
+    "\U0010ffff",
+    "nul\x00inside",
+    "nul\x00within",
+)
+"""Ids that are stored and found, and never interpreted."""
+SHORT = tuple(each for each in NASTY if len(each) < 1_000)
+"""Those that are no longer than ids of our own making could be."""
+
+
+class Edge(NamedTuple):
+    """A relationship without its properties."""
+
+    type: str
+    target: NodeRef
+    source: NodeRef
+    degree: int
+
+
+def org_ref(name: str) -> NodeRef:
+    """The node of an organization."""
+    return organization_ref(name, PEPPER)
 
 
 def ref(kind: str, text: str) -> NodeRef:
@@ -33,6 +73,8 @@ class HandView:
     """Who uses what, as (kind, canonical text, org_id), the members of clusters, and who brought whom.
 
     `shows` are the points of each cluster by signal; `before` is the view that `changes_since` compares with.
+    `created` and `last` say when organizations were created (None: unknown) and last active, `seen` when a use
+    began and ended, where that is not START and an hour later.
     """
 
     organizations: Sequence[str]
@@ -43,6 +85,9 @@ class HandView:
     shows: dict[str, dict[str, float]] = field(default_factory=dict)
     risks: dict[str, float] = field(default_factory=dict)
     before: HandView | None = None
+    created: dict[str, datetime | None] = field(default_factory=dict)
+    last: dict[str, datetime] = field(default_factory=dict)
+    seen: dict[tuple[str, str, str], tuple[datetime, datetime]] = field(default_factory=dict)
 
     def nodes(self, label: str) -> Iterator[pa.RecordBatch]:
         node = NODES[label]
@@ -67,28 +112,54 @@ class HandView:
     def relationship_rows(self, name: str) -> list[dict[str, Any]]:
         return sorted(self._relationship_rows(name), key=lambda row: (row["target"], row["source"]))
 
-    def oracle(self, cap: int | None = None) -> nx.MultiGraph:
-        """The same graph; relationships at a target above `cap` left out."""
-        graph = nx.MultiGraph()
-        graph.add_nodes_from(_ref("Organization", _key(org)) for org in self.organizations)
-        for name in RELATIONSHIPS:
-            rows = self._relationship_rows(name)
-            degree: dict[Any, int] = {}
-            for row in rows:
-                degree[row["target"]] = degree.get(row["target"], 0) + 1
-            for row in rows:
-                if cap is None or degree[row["target"]] <= cap:
-                    ends = (
-                        _ref(RELATIONSHIPS[name].source, row["source"]),
-                        _ref(RELATIONSHIPS[name].target, row["target"]),
-                    )
-                    graph.add_edge(*ends, key=name, ends=ends, degree=degree[row["target"]])
+    def edges(self, types: Collection[str] | None = None) -> list[Edge]:
+        """All relationships, ascending by type, target and source."""
+        found = []
+        for name, rel in RELATIONSHIPS.items():
+            rows = self._relationship_rows(name) if types is None or name in types else []
+            degree = Counter(row["target"] for row in rows)
+            found += [
+                Edge(
+                    name,
+                    _ref(rel.target, row["target"]),
+                    _ref(rel.source, row["source"]),
+                    degree[row["target"]],
+                )
+                for row in rows
+            ]
+        return sorted(found)
+
+    def oracle(self, types: Collection[str] | None = None, cap: int | None = None) -> nx.Graph:
+        """The same graph without directions; relationships at a target above `cap` left out."""
+        graph = nx.Graph()
+        graph.add_nodes_from(org_ref(org) for org in self.organizations)
+        for edge in self.edges(types):
+            if cap is None or edge.degree <= cap:
+                graph.add_edge(edge.source, edge.target, edge=edge)
+        return graph
+
+    def sharing(self, cluster: str) -> nx.Graph:
+        """The members of a cluster and the identifiers that two or more of them use."""
+        members = {org_ref(org) for org in self.clusters[cluster]}
+        inside = [edge for edge in self.edges(EVIDENCE) if edge.source in members]
+        users = Counter(edge.target for edge in inside)
+        graph = nx.Graph()
+        graph.add_nodes_from(members)
+        graph.add_edges_from((edge.source, edge.target) for edge in inside if users[edge.target] > 1)
         return graph
 
     def _organization_rows(self) -> list[dict[str, Any]]:
         brought = Counter(referrer for _, referrer in self.referrals)
         return [
-            {"key": _key(org), "org_id": org, "events": 1, "created_at": START, "referred": brought[org]}
+            {
+                "key": _key(org),
+                "org_id": org,
+                "events": 1,
+                "created_at": self.created.get(org, START),
+                "first_at": START,
+                "last_at": self.last.get(org, START + HOUR),
+                "referred": brought[org],
+            }
             for org in self.organizations
         ]
 
@@ -143,12 +214,12 @@ class HandView:
             ]
         if name == "IN_RUN":
             return [{"source": cluster, "target": self.run_id} for cluster in self.clusters]
-        times = {"first_at": START, "last_at": START + timedelta(hours=1), "uses": 2, "weight": 0.5}
-        return [
-            {"source": _key(org), "target": _identifier_key(kind, text), **times}
-            for kind, text, org in dict.fromkeys(self.uses)
-            if LINK_OF_KIND[kind].name == name
-        ]
+        return [self._use_row(*use) for use in dict.fromkeys(self.uses) if LINK_OF_KIND[use[0]].name == name]
+
+    def _use_row(self, kind: str, text: str, org: str) -> dict[str, Any]:
+        first, last = self.seen.get((kind, text, org), (START, START + HOUR))
+        ends = {"source": _key(org), "target": _identifier_key(kind, text)}
+        return ends | {"first_at": first, "last_at": last, "uses": 2, "weight": 0.5}
 
 
 @dataclass
@@ -196,7 +267,7 @@ def _identifier(kind: str, text: str, degree: int) -> dict[str, Any]:
         "hidden": False,
         "degree": degree,
         "first_at": START,
-        "last_at": START + timedelta(hours=1),
+        "last_at": START + HOUR,
     }
 
 

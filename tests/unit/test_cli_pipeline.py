@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from api.cli import invoke
+from api.stores import open_store
+from graph.home import Home
 
 Ask = Callable[..., tuple[int, str, str]]
 
@@ -204,3 +206,57 @@ def test_simulate_and_evaluate(ask: Ask) -> None:
     assert "B³ F" in out
     assert ask("evaluate", "--truth", "missing.parquet")[0] == 1
     assert ask("simulate", "--difficulty", "absurd", "-o", "x")[0] == 2
+
+
+@pytest.mark.usefixtures("home")
+def test_a_lost_graph_is_made_again(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "home" / "graph.sqlite").unlink()
+    assert ask("search", "org_1")[0] == 3
+    shown = _json(ask, "rebuild")
+    assert shown == {"run_id": _json(ask, "runs")["current"], "store": "sqlite"}
+    assert _json(ask, "search", "org_1")["total"] == 1
+
+
+@pytest.mark.usefixtures("home")
+def test_the_store_is_named_by_an_option_or_a_variable(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, _, err = ask("search", "org_1", "--store", "oracle")
+    assert code == 2
+    assert "sqlite, neo4j" in err
+    code, _, err = ask("graph", "copy", "--to", "sqlite")
+    assert code == 2
+    assert "already" in err
+    monkeypatch.setenv("RINGFENCE_STORE", "oracle")
+    code, _, err = ask("run")
+    assert code == 2
+    assert "RINGFENCE_STORE" in err
+
+
+@pytest.mark.usefixtures("home")
+def test_what_only_one_organization_has_is_found_too(ask: Ask, tmp_path: Path) -> None:
+    def leads_to() -> list[str]:
+        (found,) = _json(ask, "search", "d-1")["matches"]
+        assert (found["kind"], found["count"]) == ("device", 1)
+        organizations: list[str] = found["organizations"]
+        return organizations
+
+    assert leads_to() == ["org_3"]
+    for file in (tmp_path / "home" / "runs").glob("run_*/lea*.parquet"):
+        file.unlink()
+    assert _json(ask, "search", "d-1", code=3)["matches"] == []
+    _json(ask, "rebuild")
+    assert leads_to() == ["org_3"]
+
+
+@pytest.mark.usefixtures("home")
+def test_a_published_cluster_comes_with_its_coordinates(ask: Ask, tmp_path: Path) -> None:
+    (cluster,) = _json(ask, "clusters")["clusters"]
+    store = open_store(Home(tmp_path / "home"))
+    found = store.cluster_subgraph(cluster["cluster_id"])
+    store.close()
+    assert found is not None
+    assert found.cells is not None
+    assert found.cells["organizations"].to_pylist() == [2]
+    for nodes in (found.organizations, found.identifiers):
+        assert nodes.num_rows > 0
+        assert nodes["x"].null_count == nodes["y"].null_count == nodes["cell"].null_count == 0
+    assert len({(row["x"], row["y"]) for row in found.organizations.to_pylist()}) == 2

@@ -23,7 +23,7 @@ from ingest.sources.blocks import BlockReader
 from ingest.sources.delimited import DelimitedTask, Header, RecordBlocks
 from ingest.sources.files import expand, format_of, sniff
 from ingest.sources.ndjson import NdjsonTask
-from ingest.sources.parquet import ParquetReader
+from ingest.sources.parquet import BATCH_ROWS, ParquetReader
 from ingest.sources.rows import MOST_LINE, BadRow, Block, Rows
 from ingest.sources.streams import ByteStream, open_file
 
@@ -320,7 +320,8 @@ class TestParquet:
         pq.write_table(self.table(150_000), path, row_group_size=40_000)
         parts, damage = read_all(path)
         assert damage is None
-        assert [part.batch.lines[0].as_py() for part in parts] == [1, 65_537, 131_073]
+        assert [part.batch.lines[0].as_py() for part in parts] == list(range(1, 150_001, BATCH_ROWS))
+        assert len(parts) > 2
         assert sum(part.batch.rows for part in parts) == 150_000
         assert parts[0].batch.columns["requests"].type == pa.int64()
 

@@ -1,0 +1,108 @@
+"""Nodes by key, and whole labels or types as Arrow."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+
+from graph.schema import NODES, RELATIONSHIPS, NodeType, Property
+from graph.store import Node, NodeRef
+from graph.stores.neo4j_schema import (
+    KEPT,
+    Transaction,
+    by_key,
+    match,
+    quoted,
+    rows,
+    select,
+    table,
+    to_arrow,
+    to_properties,
+)
+
+SCAN_ROWS = 65_536
+
+
+def get_nodes(tx: Transaction, run: int, refs: Sequence[NodeRef]) -> dict[NodeRef, Node]:
+    """See `GraphStore.get_nodes`."""
+    wanted: dict[str, set[str]] = defaultdict(set)
+    for ref in refs:
+        if ref.label in NODES and encodable(ref.key):
+            wanted[ref.label].add(ref.key)
+    found: dict[NodeRef, Node] = {}
+    for label, keys in wanted.items():
+        node = NODES[label]
+        columns = (*node.columns, *node.kept)
+        statement = f"UNWIND $keys AS key MATCH {match('n', node, 'key')} RETURN key, {select(columns, 'n')}"
+        for key, *stored in rows(tx, statement, run=run, keys=sorted(keys)):
+            found[NodeRef(label, key)] = to_node(node, key, stored)
+    return {ref: found[ref] for ref in refs if ref in found}
+
+
+def to_node(node: NodeType, key: str, stored: Sequence[Any]) -> Node:
+    """A node from its key, and its columns and kept ones as `select` gives them."""
+    properties = to_properties(stored, (*node.columns, *node.kept))
+    name, degree = properties[node.name], properties[node.degree] if node.degree else None
+    return Node(
+        ref=NodeRef(node.label, key),
+        name=None if name is None else str(name),
+        degree=degree if isinstance(degree, int) else None,
+        properties=properties,
+    )
+
+
+def statuses(tx: Transaction, run: int) -> pa.Table:
+    """See `GraphStore.statuses`."""
+    organization = NODES["Organization"]
+    columns = (organization.key, *organization.kept)
+    found = rows(
+        tx,
+        f"MATCH (k:{KEPT}) MATCH {match('n', organization, 'k.key')} RETURN {select(columns, 'n')}",
+        run=run,
+    )
+    return table(sorted(found, key=lambda row: str(row[0])), columns)
+
+
+def scan(tx: Transaction, run: int, name: str) -> Iterator[pa.RecordBatch]:
+    """Batches of a label or a type in the order of keys, which the index of keys gives without sorting all."""
+    if name in NODES:
+        node = NODES[name]
+        key = f"n.{quoted(node.key.name)}"
+        statement = (
+            f"MATCH (n:{quoted(name)}) {by_key('n', node)} WHERE n.run = $run AND {key} >= '' "
+            f"WITH n ORDER BY n.run, {key} RETURN {select(node.columns, 'n')}"
+        )
+        return _batches(tx, statement, run, node.arrow, node.columns)
+    rel = RELATIONSHIPS[name]
+    source, target = NODES[rel.source], NODES[rel.target]
+    keys = f"s.{quoted(source.key.name)}", f"t.{quoted(target.key.name)}"
+    properties = f", {select(rel.properties, 'r')}" if rel.properties else ""
+    statement = (
+        f"MATCH (t:{quoted(target.label)}) {by_key('t', target)} WHERE t.run = $run AND {keys[1]} >= '' "
+        f"WITH t ORDER BY t.run, {keys[1]} MATCH (t)<-[r:{quoted(rel.name)}]-(s) "
+        f"WITH r, s, t ORDER BY t.run, {keys[1]}, {keys[0]} RETURN {', '.join(keys)}{properties}"
+    )
+    return _batches(tx, statement, run, rel.arrow, (source.key, target.key, *rel.properties))
+
+
+def _batches(
+    tx: Transaction, statement: str, run: int, schema: pa.Schema, columns: Sequence[Property]
+) -> Iterator[pa.RecordBatch]:
+    found = iter(tx.run(statement, {"run": run}))
+    while chunk := [record.values() for record in islice(found, SCAN_ROWS)]:
+        stored = zip(*chunk, strict=True)
+        arrays = [to_arrow(values, column) for values, column in zip(stored, columns, strict=True)]
+        yield pa.record_batch(arrays, schema=schema)
+
+
+def encodable(text: str) -> bool:
+    """Whether a text can be stored at all: one with a lone surrogate cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,124 @@
+"""How a run comes to be shown: by changing what is shown, or by being written beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+from graph.errors import RingfenceError
+from graph.store import GraphChanges, GraphView, Progress
+from graph.stores import neo4j_load, neo4j_state
+from graph.stores.neo4j_load import Repeat
+from graph.stores.neo4j_schema import Transaction
+from graph.stores.neo4j_state import State
+
+AT_ONCE = 200_000
+"""Changed rows that are written in one transaction; it holds them in memory, about 1 KB each."""
+
+SMALL = 5_000
+"""Rows of a graph that is replaced by another in one transaction."""
+
+_LAST = 2**62
+"""The number of the batch after all others."""
+
+
+class Publication:
+    """One publication, by whoever has the right to publish.
+
+    `write` runs some work in a transaction, perhaps more than once. `token` is unique: it tells transactions that
+    are tried again what has been done already, and shuts out a publisher who lost the right.
+    """
+
+    def __init__(self, write: Repeat, token: str, progress: Progress) -> None:
+        self._write = write
+        self._token = token
+        self._progress = progress
+        self._batch = 0
+
+    def publish(self, view: GraphView, state: State) -> None:
+        """Show a view instead of what `state` says is shown."""
+        changes = view.changes_since(state.run_id) if state.run_id is not None else None
+        few = neo4j_load.held_changes(changes, AT_ONCE) if changes is not None else None
+        if few is not None:
+            self.change(few)
+            return
+        small = neo4j_load.held_view(view, SMALL) if state.size <= SMALL and not state.others else None
+        if small is not None:
+            self._swap(small)
+        else:
+            self._replace(view)
+
+    def change(self, changes: GraphChanges) -> None:
+        """Change what is shown in place."""
+
+        def work(tx: Transaction, state: State) -> None:
+            changed = neo4j_load.change(tx, changes, state.run, self._progress)
+            neo4j_state.restore_kept(tx, state.run)
+            size = state.size + changed
+            neo4j_state.show(tx, state.run, changes.run_id, size, state.others, self._token)
+
+        self._show(work)
+
+    def _swap(self, view: neo4j_load.Held) -> None:
+        """Replace a small graph by another."""
+
+        def work(tx: Transaction, state: State) -> None:
+            run = state.run + 1
+            if state.run:
+                neo4j_load.clear_at_once(tx, state.run)
+            neo4j_load.load(view, run, lambda step: step(tx), self._progress)
+            neo4j_state.restore_kept(tx, run)
+            neo4j_state.show(tx, run, view.run_id, view.size, (), self._token)
+
+        self._show(work)
+
+    def _replace(self, view: GraphView) -> None:
+        """Write a run beside the one that is shown, then show it, then remove the other one."""
+        self._clear_others()
+        run = self._write(partial(neo4j_state.begin_publication, token=self._token))
+        try:
+            size = neo4j_load.load(view, run, self._once, self._progress)
+            self._show(partial(self._switch, run=run, run_id=view.run_id, size=size))
+        finally:
+            self._write(partial(neo4j_state.end_publication, token=self._token))
+            self._clear_others()
+
+    def _once(self, step: neo4j_load.Work) -> None:
+        """Write a batch: once, also if the answer to its commit is lost."""
+        self._batch += 1
+
+        def work(tx: Transaction, batch: int = self._batch) -> None:
+            if neo4j_state.claim_batch(tx, self._token, batch):
+                step(tx)
+
+        self._write(work)
+
+    def _switch(self, tx: Transaction, state: State, run: int, run_id: str, size: int) -> None:
+        neo4j_state.claim_batch(tx, self._token, _LAST)
+        neo4j_state.restore_kept(tx, run)
+        others = (state.run,) if state.run else ()
+        neo4j_state.show(tx, run, run_id, size, others, self._token)
+
+    def _show(self, work: Callable[[Transaction, State], None]) -> None:
+        """Change what is shown: readers wait while it is being committed."""
+
+        def gated(tx: Transaction) -> None:
+            if not neo4j_state.shown_by(tx, self._token):
+                work(tx, neo4j_state.lock_state(tx))
+                self._write(partial(neo4j_state.close_gate, closed=True))
+
+        try:
+            self._write(gated)
+        finally:
+            with suppress(RingfenceError):
+                self._write(partial(neo4j_state.close_gate, closed=False))
+
+    def _clear_others(self) -> None:
+        """Remove what is not shown: of a publication that was killed, or of the run before."""
+        state = self._write(neo4j_state.lock_state)
+        for run in state.others:
+            if run != state.run:
+                neo4j_load.clear(run, self._write)
+        if state.others:
+            self._write(partial(neo4j_state.set_others, others=()))

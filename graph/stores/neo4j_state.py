@@ -1,0 +1,197 @@
+"""What the store keeps about itself in the database, and the statements that change it.
+
+Three nodes of one label. `graph` is the pointer: the number and the id of the run that is shown, the version of
+the schema, a stamp that every change of what is shown renews. `publisher` says who publishes, and how many of
+its batches are stored. `gate` is closed while a transaction that changes what is shown is being committed: Neo4j
+shows a commit's parts one by one, so that a reader who looks at the gate and the stamp before and after its
+question knows whether it saw one state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graph.errors import RingfenceError
+from graph.schema import NODES, SCHEMA_VERSION
+from graph.stores.neo4j_schema import KEPT, ROWS, STATE, Transaction, number, rows
+
+GATE_MS = 60_000
+"""A gate that has been closed for longer belongs to a process that died; it counts as open."""
+
+_GRAPH = f"(g:{STATE} {{key: 'graph'}})"
+_PUBLISHER = f"(p:{STATE} {{key: 'publisher'}})"
+_READ = (
+    f"MATCH {_GRAPH} OPTIONAL MATCH (b:{STATE} {{key: 'gate'}}) "
+    "RETURN g.schema, g.run, g.run_id, g.stamp, g.size, g.others, "
+    f"coalesce(timestamp() - b.closed < {GATE_MS}, false)"
+)
+
+
+@dataclass(frozen=True)
+class State:
+    """What is shown: the run's number (0: nothing yet) and id.
+
+    `size` counts its nodes and relationships as they were published. `others` are numbers of which something is
+    or may be in the database too: of a publication that is under way, or was killed, or of the run before.
+    """
+
+    schema: int
+    run: int
+    run_id: str | None
+    stamp: int
+    size: int
+    others: tuple[int, ...]
+    closed: bool
+
+
+def read_state(tx: Transaction) -> State | None:
+    """The state, None in a database that Ringfence has not used yet."""
+    found = rows(tx, _READ)
+    if not found:
+        return None
+    schema, run, run_id, stamp, size, others, closed = found[0]
+    return State(schema, run, run_id, stamp, size, tuple(others), closed)
+
+
+def lock_state(tx: Transaction) -> State:
+    """The state, which nobody else changes until the transaction ends."""
+    rows(tx, f"MATCH {_GRAPH} SET g.lock = true REMOVE g.lock RETURN 1")
+    state = read_state(tx)
+    if state is None:
+        raise RingfenceError(
+            "the graph was removed from the database while it was written", "Publish it again: ringfence run"
+        )
+    return state
+
+
+def create_state(tx: Transaction) -> None:
+    """Make the state's nodes where they are missing."""
+    rows(
+        tx,
+        f"MERGE {_GRAPH} ON CREATE SET g.schema = $schema, g.run = 0, g.stamp = 0, g.size = 0, g.others = [] "
+        f"MERGE {_PUBLISHER} MERGE (b:{STATE} {{key: 'gate'}}) MERGE (l:{STATE} {{key: 'lock'}})",
+        schema=SCHEMA_VERSION,
+    )
+
+
+def show(tx: Transaction, run: int, run_id: str | None, size: int, others: tuple[int, ...], by: str) -> None:
+    """Point at another run; `by` tells a retry that it has been done."""
+    rows(
+        tx,
+        f"MATCH {_GRAPH} SET g.run = $run, g.run_id = $run_id, g.size = $size, g.others = $others, "
+        "g.schema = $schema, g.stamp = g.stamp + 1, g.shown_by = $by",
+        run=run,
+        run_id=run_id,
+        size=size,
+        others=list(others),
+        by=by,
+        schema=SCHEMA_VERSION,
+    )
+
+
+def shown_by(tx: Transaction, by: str) -> bool:
+    """Whether a publication has been shown: its commit may succeed without the client learning of it."""
+    return bool(rows(tx, f"MATCH {_GRAPH} WHERE g.shown_by = $by RETURN 1", by=by))
+
+
+def set_others(tx: Transaction, others: tuple[int, ...]) -> None:
+    """Note which numbers besides the current one may be in the database."""
+    rows(tx, f"MATCH {_GRAPH} SET g.others = $others", others=list(others))
+
+
+def claim_batch(tx: Transaction, token: str, batch: int) -> bool:
+    """Whether a batch is to be written by this transaction; False when it has been before.
+
+    Raises RingfenceError when another process has begun to publish.
+    """
+    found = rows(
+        tx,
+        f"MATCH {_PUBLISHER} WHERE p.token = $token SET p.lock = true REMOVE p.lock "
+        "WITH p, p.batch AS before SET p.batch = CASE WHEN before < $batch THEN $batch ELSE before END "
+        "RETURN before",
+        token=token,
+        batch=batch,
+    )
+    if not found:
+        raise RingfenceError(
+            "another process has begun to publish a graph in this database",
+            "Wait until it is done, then publish again: ringfence run",
+        )
+    return bool(found[0][0] < batch)
+
+
+def end_publication(tx: Transaction, token: str) -> None:
+    """Accept no more batches of it."""
+    rows(tx, f"MATCH {_PUBLISHER} WHERE p.token = $token REMOVE p.token", token=token)
+
+
+def begin_publication(tx: Transaction, token: str) -> int:
+    """From now on only batches of this publication are accepted; returns the number for what it writes."""
+    state = lock_state(tx)
+    run = max(state.run, *state.others, 0) + 1
+    set_others(tx, (*state.others, run))
+    rows(tx, f"MATCH {_PUBLISHER} SET p.token = $token, p.batch = 0", token=token)
+    return run
+
+
+def forget_older(tx: Transaction) -> int:
+    """Remove some of what an older schema has; returns how much."""
+    removed = number(
+        tx,
+        f"MATCH (n) WHERE n.run IS NOT NULL AND NOT n:{STATE} WITH n LIMIT {ROWS} DETACH DELETE n RETURN count(n)",
+    )
+    if not removed:
+        rows(tx, f"MATCH {_GRAPH} DELETE g")
+    return removed
+
+
+def publishing(tx: Transaction) -> bool:
+    """Whether somebody publishes in several transactions, or did until it was killed."""
+    return bool(rows(tx, f"MATCH {_PUBLISHER} WHERE p.token IS NOT NULL RETURN 1"))
+
+
+def take_lock(tx: Transaction, token: str) -> None:
+    """Be the one who publishes for as long as the transaction lasts; waits for who is."""
+    rows(tx, f"MATCH (l:{STATE} {{key: 'lock'}}) SET l.holder = $token", token=token)
+
+
+def close_gate(tx: Transaction, *, closed: bool) -> None:
+    """Close the gate or open it."""
+    change = "SET b.closed = timestamp()" if closed else "REMOVE b.closed"
+    rows(tx, f"MATCH (b:{STATE} {{key: 'gate'}}) {change}")
+
+
+def set_kept(tx: Transaction, run: int, keys: list[str], status: str | None, at: int) -> int:
+    """Set or forget the status of organizations; returns how many of them exist.
+
+    It is written twice: on the organization for whoever looks at it, and apart so that it outlasts the node.
+    """
+    organization = NODES["Organization"]
+    found = (
+        f"UNWIND $keys AS key MATCH (o:`{organization.label}` {{run: $run, `{organization.key.name}`: key}})"
+    )
+    if status is None:
+        change = (
+            f"REMOVE o.status, o.status_at WITH o, key OPTIONAL MATCH (k:{KEPT} {{key: key}}) DELETE k "
+            "RETURN count(DISTINCT o)"
+        )
+    else:
+        moment = "datetime.fromEpoch($seconds, $nanoseconds)"
+        change = (
+            f"SET o.status = $status, o.status_at = {moment} MERGE (k:{KEPT} {{key: key}}) "
+            f"SET k.status = $status, k.status_at = {moment} RETURN count(DISTINCT o)"
+        )
+    seconds, microseconds = divmod(at, 1_000_000)
+    times = {"seconds": seconds, "nanoseconds": microseconds * 1000}
+    return int(rows(tx, f"{found} {change}", run=run, keys=keys, status=status, **times)[0][0])
+
+
+def restore_kept(tx: Transaction, run: int) -> None:
+    """Give the organizations of a run the statuses that are kept."""
+    organization = NODES["Organization"]
+    rows(
+        tx,
+        f"MATCH (k:{KEPT}) MATCH (o:`{organization.label}` {{run: $run, `{organization.key.name}`: k.key}}) "
+        "WHERE o.status IS NULL SET o.status = k.status, o.status_at = k.status_at",
+        run=run,
+    )

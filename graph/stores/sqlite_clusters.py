@@ -1,0 +1,133 @@
+"""Clusters by page: what decides the order is in an index, so that a page costs what it shows."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from graph.errors import RingfenceError
+from graph.schema import NODES
+from graph.store import ClusterFilter, ClusterOrder, ClusterPage, NodeRef
+from graph.stores.sqlite_find import any_prefix, encodable
+from graph.stores.sqlite_nodes import get_nodes
+from graph.stores.sqlite_schema import Connection, sorting, sorting_index
+
+FEW = 4_000
+"""Up to so many clusters are found by their filter and then sorted."""
+
+_HIGHEST_RISK = 100
+
+
+@dataclass(frozen=True)
+class _Cursor:
+    """The last cluster of a page."""
+
+    value: float
+    cluster_id: str
+
+    def text(self, order: ClusterOrder) -> str:
+        """Opaque, safe in URLs."""
+        return base64.urlsafe_b64encode(json.dumps([order, self.value, self.cluster_id]).encode()).decode()
+
+    @classmethod
+    def of(cls, text: str, order: ClusterOrder) -> _Cursor:
+        """Raises RingfenceError for what no page of this order gave."""
+        try:
+            of_order, value, cluster_id = json.loads(base64.b64decode(text.encode(), b"-_", validate=True))
+        except (ValueError, TypeError):
+            of_order, value, cluster_id = None, None, None
+        if not isinstance(value, int | float) or not isinstance(cluster_id, str) or of_order != order:
+            raise RingfenceError(
+                f"{text!r} is not where a page of clusters by {order} ended",
+                "Give the cursor of the page before, with the same order; or none, to begin.",
+                exit_code=2,
+            )
+        return cls(value, cluster_id)
+
+
+def clusters(
+    connection: Connection, where: ClusterFilter, order: ClusterOrder, after: str | None, limit: int
+) -> ClusterPage:
+    """See `GraphStore.clusters`."""
+    cursor = None if after is None else _Cursor.of(after, order)
+    if where.text is not None and not encodable(where.text):
+        return ClusterPage((), 0)
+    conditions, bindings = _conditions(where)
+    total = _count(connection, conditions, bindings)
+    asked = _Asked(order, conditions, bindings, few=total <= FEW)
+    rows = list(_rows(connection, asked, cursor, limit + 1)) if total else []
+    shown = rows[:limit]
+    refs = [NodeRef("Cluster", cluster_id) for cluster_id, _ in shown]
+    found = get_nodes(connection, refs)
+    following = None
+    if len(rows) > limit and shown:
+        cluster_id, value = shown[-1]
+        following = _Cursor(value, cluster_id).text(order)
+    return ClusterPage(tuple(found[ref] for ref in refs), total, following)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked for; `few`: so few clusters that they are sorted, not looked for along the order."""
+
+    order: ClusterOrder
+    conditions: list[str]
+    bindings: list[Any]
+    few: bool
+
+    def select(self, condition: str) -> str:
+        """The query for ids and values, with one more condition and a limit."""
+        value = sorting(self.order)
+        along = "" if self.few else f"INDEXED BY {sorting_index(self.order)}"
+        sorted_by = f"+{value}" if self.few else value  # the plus keeps the order's index out of it
+        return (
+            f'SELECT cluster_id, {value} FROM "Cluster" {along} '
+            f"WHERE {' AND '.join([condition, *self.conditions])} ORDER BY {sorted_by} DESC, cluster_id LIMIT ?"
+        )
+
+
+def _rows(
+    connection: Connection, asked: _Asked, cursor: _Cursor | None, limit: int
+) -> Iterator[tuple[str, float]]:
+    """Ids and values of the clusters after a cursor: first those with its value, then those with less."""
+    plus = "+" if asked.few else ""
+    value = f"{plus}{sorting(asked.order)}"
+    ranges: list[tuple[str, list[Any]]] = [("1", [])]
+    if cursor is not None:
+        ranges = [
+            (f"{value} = ? AND {plus}cluster_id > ?", [cursor.value, cursor.cluster_id]),
+            (f"{value} < ?", [cursor.value]),
+        ]
+    left = limit
+    for condition, bound in ranges:
+        for row in (
+            connection.execute(asked.select(condition), [*bound, *asked.bindings, left]) if left else ()
+        ):
+            left -= 1
+            yield row
+
+
+def _count(connection: Connection, conditions: list[str], bindings: list[Any]) -> int:
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    query = f'SELECT count(*) FROM "Cluster" {where}'
+    return int(next(iter(connection.execute(query, bindings)))[0])
+
+
+def _conditions(where: ClusterFilter) -> tuple[list[str], list[Any]]:
+    """What a filter asks beyond what holds for every cluster."""
+    chosen: list[tuple[str, list[Any]]] = []
+    if where.min_risk > 0:
+        chosen.append((f"{sorting(ClusterOrder.RISK)} >= ?", [where.min_risk]))
+    if where.max_risk < _HIGHEST_RISK:
+        chosen.append((f"{sorting(ClusterOrder.RISK)} <= ?", [where.max_risk]))
+    if where.min_size > 0:
+        chosen.append((f"{sorting(ClusterOrder.SIZE)} >= ?", [where.min_size]))
+    if where.pattern is not None:
+        chosen.append(("pattern = ?", [where.pattern]))
+    if where.text:
+        condition, texts = any_prefix(NODES["Cluster"], where.text)
+        chosen.append((f"({condition})", [*texts]))
+    return [condition for condition, _ in chosen], [value for _, values in chosen for value in values]
