@@ -10,7 +10,7 @@ BENCH_SETUP := .venv/.ready-bench
 export PYTHON ?= python3
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup demo test lint types layers tests format bench bench-graph docs clean
+.PHONY: help setup demo test lint types layers tests format bench bench-graph neo4j docs clean
 
 help: ## list the targets
 	@echo "Ringfence finds rings of synthetic organizations. Start with: make demo"
@@ -53,6 +53,9 @@ bench: $(BENCH_SETUP) ## measure speed, memory and quality; compare with the rec
 
 bench-graph: $(BENCH_SETUP) ## measure the graph in SQLite and Neo4j side by side
 	@$(BIN)/python -m bench graph
+
+neo4j: $(SETUP) ## start a Neo4j server to try (Docker, or Java 17 and Maven) and say how to use it
+	@$(BIN)/python -m tests.contract.neo4j_server
 
 docs: $(SETUP) ## write the generated pages (docs/cli.md)
 	@$(BIN)/python -m docs.generate

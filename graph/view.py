@@ -30,6 +30,7 @@ PART_ROWS = 250_000
 
 RISK_DIGITS = 3
 """Finer, each member's risk would change with every run."""
+_EVIDENCE_DIGITS = {"value": 3, "baseline": 4}
 
 
 class RunView:
@@ -179,12 +180,15 @@ class RunView:
 
     @cached_property
     def _evidence(self) -> pa.Table:
-        """The evidence that counts."""
+        """The evidence that counts, as exact as people read it: baselines move a little with every run."""
         texts = ["signal", "title", "group", "cluster_id", "fact"]
         properties = [column.name for column in RELATIONSHIPS["SHOWS"].properties]
         columns = [*texts[:-1], *properties]
         found = self.tables.table("evidence", columns, coded=texts)
         counting = found.filter(pc.not_equal(found["points"], 0))
+        for name, digits in _EVIDENCE_DIGITS.items():
+            at = counting.column_names.index(name)
+            counting = counting.set_column(at, name, pc.round(counting[name], digits))
         plain = [pa.field(one.name, pa.string()) if one.name in texts else one for one in counting.schema]
         return counting.cast(pa.schema(plain))
 

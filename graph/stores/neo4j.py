@@ -132,16 +132,12 @@ class Neo4jStore:
     def publish(self, view: GraphView, progress: Progress = quiet) -> None:
         """See `GraphStore.publish`. One publisher at a time: a second one is refused."""
         with self._publishing() as token:
-            Publication(self._write, token, progress).publish(view, self._existing())
+            Publication(self._write, token, progress).publish(view)
 
     def apply(self, changes: GraphChanges, progress: Progress = quiet) -> None:
         """See `GraphStore.apply`."""
         with self._publishing() as token:
-            if self._existing().run_id is None:
-                raise RingfenceError(
-                    "there is no published run to change", "Run `ringfence run` first.", exit_code=3
-                )
-            Publication(self._write, token, progress).change(changes)
+            Publication(self._write, token, progress).apply(changes)
 
     def set_status(self, organizations: Collection[NodeRef], status: str | None, at: datetime) -> int:
         """See `GraphStore.set_status`."""
@@ -273,8 +269,7 @@ class Neo4jStore:
         token = secrets.token_hex(8)
         self._prepare()
         with self._talking() as driver:
-            if self._write(neo4j_state.publishing):
-                self._probe(driver)
+            self._probe(driver)
             with self._session(driver, neo4j.WRITE_ACCESS) as session:
                 lock = session.begin_transaction()
                 try:

@@ -36,20 +36,29 @@ class Publication:
         self._progress = progress
         self._batch = 0
 
-    def publish(self, view: GraphView, state: State) -> None:
-        """Show a view instead of what `state` says is shown."""
+    def publish(self, view: GraphView) -> None:
+        """Show a view instead of what is shown."""
+        state = self._clear_others()
         changes = view.changes_since(state.run_id) if state.run_id is not None else None
         few = neo4j_load.held_changes(changes, AT_ONCE) if changes is not None else None
         if few is not None:
-            self.change(few)
+            self._change(few)
             return
-        small = neo4j_load.held_view(view, SMALL) if state.size <= SMALL and not state.others else None
+        small = neo4j_load.held_view(view, SMALL) if state.size <= SMALL else None
         if small is not None:
             self._swap(small)
         else:
             self._replace(view)
 
-    def change(self, changes: GraphChanges) -> None:
+    def apply(self, changes: GraphChanges) -> None:
+        """Change what is shown. Raises RingfenceError where nothing is."""
+        if self._clear_others().run_id is None:
+            raise RingfenceError(
+                "there is no published run to change", "Run `ringfence run` first.", exit_code=3
+            )
+        self._change(changes)
+
+    def _change(self, changes: GraphChanges) -> None:
         """Change what is shown in place."""
 
         def work(tx: Transaction, state: State) -> None:
@@ -75,7 +84,6 @@ class Publication:
 
     def _replace(self, view: GraphView) -> None:
         """Write a run beside the one that is shown, then show it, then remove the other one."""
-        self._clear_others()
         run = self._write(partial(neo4j_state.begin_publication, token=self._token))
         try:
             size = neo4j_load.load(view, run, self._once, self._progress)
@@ -114,7 +122,7 @@ class Publication:
             with suppress(RingfenceError):
                 self._write(partial(neo4j_state.close_gate, closed=False))
 
-    def _clear_others(self) -> None:
+    def _clear_others(self) -> State:
         """Remove what is not shown: of a publication that was killed, or of the run before."""
         state = self._write(neo4j_state.lock_state)
         for run in state.others:
@@ -122,3 +130,4 @@ class Publication:
                 neo4j_load.clear(run, self._write)
         if state.others:
             self._write(partial(neo4j_state.set_others, others=()))
+        return state

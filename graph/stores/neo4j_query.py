@@ -73,6 +73,8 @@ def _simple(value: Any) -> Any:
         value = value.to_native()
     if isinstance(value, datetime):
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    if isinstance(value, bytes | bytearray):
+        return value.hex()
     if isinstance(value, date | time):
         return value.isoformat()
     if hasattr(value, "labels"):

@@ -145,11 +145,6 @@ def forget_older(tx: Transaction) -> int:
     return removed
 
 
-def publishing(tx: Transaction) -> bool:
-    """Whether somebody publishes in several transactions, or did until it was killed."""
-    return bool(rows(tx, f"MATCH {_PUBLISHER} WHERE p.token IS NOT NULL RETURN 1"))
-
-
 def take_lock(tx: Transaction, token: str) -> None:
     """Be the one who publishes for as long as the transaction lasts; waits for who is."""
     rows(tx, f"MATCH (l:{STATE} {{key: 'lock'}}) SET l.holder = $token", token=token)
