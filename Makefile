@@ -43,6 +43,7 @@ layers: $(SETUP) ## import-linter: imports point down, drivers stay in their ada
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
 tests: $(BENCH_SETUP) ## pytest (with what benchmarks need: one of them is tested)
+	@.ci/java
 	@$(BIN)/python -m pytest -q
 
 format: $(SETUP) ## let ruff format and sort imports
@@ -52,9 +53,11 @@ bench: $(BENCH_SETUP) ## measure speed, memory and quality; compare with the rec
 	@$(BIN)/python -m bench
 
 bench-graph: $(BENCH_SETUP) ## measure the graph in SQLite and Neo4j side by side
+	@.ci/java
 	@$(BIN)/python -m bench graph
 
 neo4j: $(SETUP) ## start a Neo4j server to try (Docker, or Java 17 and Maven) and say how to use it
+	@.ci/java
 	@$(BIN)/python -m tests.contract.neo4j_server
 
 docs: $(SETUP) ## write the generated pages (docs/cli.md)
