@@ -13,7 +13,10 @@ from graph.view import RunView
 
 
 class StoredView:
-    """What a store shows, as a GraphView that can be published elsewhere. The store stays open meanwhile."""
+    """What a store shows, as a GraphView that can be published elsewhere. The store stays open meanwhile.
+
+    Raises RingfenceError when another run is published into the store before all of it was read.
+    """
 
     def __init__(self, store: GraphStore) -> None:
         """Raises RingfenceError where the store shows no run."""
@@ -30,11 +33,16 @@ class StoredView:
 
     def nodes(self, label: str) -> Iterator[pa.RecordBatch]:
         """See `GraphView.nodes`."""
-        yield from self._store.scan(label)
+        return self._scan(label)
 
     def relationships(self, name: str) -> Iterator[pa.RecordBatch]:
         """See `GraphView.relationships`."""
+        return self._scan(name)
+
+    def _scan(self, name: str) -> Iterator[pa.RecordBatch]:
         yield from self._store.scan(name)
+        if self._store.run_id() != self._run_id:
+            raise RingfenceError("the graph was replaced while it was copied", "Copy it again.")
 
     def changes_since(self, run_id: str) -> GraphChanges | None:  # noqa: ARG002  # see GraphView
         """None: a store remembers one run only."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli._options import JsonOption, at_home, examples
+from api.cli._options import JsonOption, StoreOption, at_home, examples
 from api.cli.clusters import quoted, show_cluster, show_ranking
 from api.cli.run import show_run
 from api.cli.simulate import show_comparison
@@ -35,7 +35,11 @@ ATTACK_DAYS = 3
 
 
 @group.command(
-    epilog=examples("ringfence demo", "ringfence demo --organizations 5000 --seed 7 --home /tmp/try")
+    epilog=examples(
+        "ringfence demo",
+        "ringfence demo --organizations 5000 --seed 7 --home /tmp/try",
+        "ringfence demo --store neo4j",
+    )
 )
 def demo(
     home: Annotated[Path, typer.Option("--home", metavar="DIR", help="Folder of the demo.")] = Path(".demo"),
@@ -43,6 +47,7 @@ def demo(
         int, typer.Option(min=1000, help="How many in all; a fifth is synthetic.")
     ] = 100_000,
     seed: Annotated[int, typer.Option(min=0, help="Another seed is another campaign.")] = 1,
+    store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Simulate a campaign, find it, explain it, judge it.
@@ -51,13 +56,15 @@ def demo(
     clustered, scored, and compared with the truth. Starts afresh each time, in a folder of its own.
     """
     from api.answers.clusters import Ranking, ranked
+    from api.stores import Publisher, chosen
 
     output = Output(as_json)
     place = Home(home.expanduser().absolute())
     begin = time.monotonic()
+    Publisher(place, chosen(store)).check()
     _fresh(place.path)
     with progress(quiet=as_json) as reporter:
-        manifest, reader, report = _work(place, organizations, seed, reporter)
+        manifest, reader, report = _work(place, organizations, seed, store, reporter)
     ranking = ranked(reader, SHOWN)
     if as_json:
         output.json(
@@ -81,7 +88,7 @@ def demo(
 
 
 def _work(
-    home: Home, organizations: int, seed: int, reporter: Progress
+    home: Home, organizations: int, seed: int, store: str | None, reporter: Progress
 ) -> tuple[dict[str, Any], RunReader, EvaluationReport]:
     from api.answers.reading import RunReader
     from api.services import detect, ingest_files, simulate_campaign
@@ -92,7 +99,7 @@ def _work(
         campaign, organizations, seed, "plain", reporter, abusive_share=ABUSIVE_SHARE, attack_days=ATTACK_DAYS
     )
     ingest_files(home, [str(campaign / "events.parquet")], progress=reporter)
-    manifest = detect(home, progress=reporter)
+    manifest = detect(home, store=store, progress=reporter)
     report = evaluate(home, campaign / "truth.parquet", progress=reporter)
     return manifest, RunReader.open(home, None), report
 

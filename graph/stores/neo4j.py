@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -21,7 +22,7 @@ import pyarrow as pa
 from neo4j.exceptions import DriverError, Neo4jError
 
 from graph.errors import RingfenceError
-from graph.schema import NODES, RELATIONSHIPS, SCHEMA_VERSION
+from graph.schema import SCHEMA_VERSION
 from graph.store import (
     DEGREE_CAP,
     EVERY_CLUSTER,
@@ -55,7 +56,7 @@ from graph.stores import (
 )
 from graph.stores.neo4j_errors import Server, check_version, explained, timed_out
 from graph.stores.neo4j_publish import Publication
-from graph.stores.neo4j_schema import Transaction, definitions
+from graph.stores.neo4j_schema import Transaction, define
 from graph.stores.neo4j_state import State
 
 DATABASE = "neo4j"
@@ -67,11 +68,13 @@ RETRY_S = 45.0
 PATIENCE_S = 60.0
 """For how long a question is asked again while what is shown changes."""
 
+LOCK_S = 1.0
+"""For how long one who wants to publish waits for another one."""
+
 STATUSES = 20_000
 FETCH = 10_000
 
 T = TypeVar("T")
-_REBUILD = "Publish it again with `ringfence run`: nothing is lost, the graph is made from facts."
 
 
 class Neo4jStore:
@@ -82,6 +85,7 @@ class Neo4jStore:
         self._auth = (user, password)
         self._database = database
         self._driver: neo4j.Driver | None = None
+        self._connecting = threading.Lock()
         self._bookmarks = neo4j.GraphDatabase.bookmark_manager()
         self._defined = False
 
@@ -188,13 +192,7 @@ class Neo4jStore:
         limit: int = 10_000,
     ) -> Expansion:
         """See `GraphStore.expand`."""
-        unknown = sorted(set(types or ()) - set(RELATIONSHIPS))
-        if unknown:
-            raise RingfenceError(
-                f"there is no relationship {unknown[0]}",
-                f"Choose from: {', '.join(RELATIONSHIPS)}.",
-                exit_code=2,
-            )
+        neo4j_expand.check_types(types)
         return self._read(lambda tx, run: neo4j_expand.expand(tx, run, frontier, types, degree_cap, limit))
 
     def clusters(
@@ -237,14 +235,8 @@ class Neo4jStore:
 
     def scan(self, name: str) -> pa.RecordBatchReader:
         """See `GraphStore.scan`. Reading fails where another run is published meanwhile."""
-        if name not in NODES and name not in RELATIONSHIPS:
-            raise RingfenceError(
-                f"the graph has no {name}",
-                f"Choose from: {', '.join([*NODES, *RELATIONSHIPS])}.",
-                exit_code=2,
-            )
+        schema = neo4j_nodes.schema_of(name)
         state = self._read(lambda tx, _: neo4j_state.read_state(tx))
-        schema = NODES[name].arrow if name in NODES else RELATIONSHIPS[name].arrow
         return pa.RecordBatchReader.from_batches(schema, self._scanned(name, state))
 
     def _scanned(self, name: str, state: State | None) -> Iterator[pa.RecordBatch]:
@@ -274,6 +266,7 @@ class Neo4jStore:
                 lock = session.begin_transaction()
                 try:
                     neo4j_state.take_lock(lock, token)
+                    self._forget_older()
                     yield token
                 finally:
                     with suppress(Neo4jError, DriverError):
@@ -283,7 +276,7 @@ class Neo4jStore:
         """Raise RingfenceError if another process is publishing, not only was until it was killed."""
         with self._session(driver, neo4j.WRITE_ACCESS) as session:
             try:
-                with session.begin_transaction(timeout=1.0) as tx:
+                with session.begin_transaction(timeout=LOCK_S) as tx:
                     neo4j_state.take_lock(tx, "")
                     tx.rollback()
             except Neo4jError as error:
@@ -294,20 +287,19 @@ class Neo4jStore:
                 ) from error
 
     def _prepare(self) -> None:
-        """Constraints, indexes and the state; nothing of an older schema."""
+        """Constraints, indexes and the state."""
         state = self._state()
-        with self._talking() as driver, self._session(driver, neo4j.WRITE_ACCESS) as session:
-            if not self._defined:
-                there = {name for (name,) in session.run("SHOW INDEXES YIELD name").values()}
-                missing = [text for name, text in definitions().items() if name not in there]
-                for text in missing:
-                    session.run(text).consume()
-                if missing:
-                    session.run("CALL db.awaitIndexes(600)").consume()
-                self._defined = True
+        if not self._defined:
+            with self._talking() as driver, self._session(driver, neo4j.WRITE_ACCESS) as session:
+                define(session)
+            self._defined = True
         if state is None:
             self._write(neo4j_state.create_state)
-        elif state.schema < SCHEMA_VERSION:
+
+    def _forget_older(self) -> None:
+        """Make a graph of an older schema an empty one of this."""
+        state = self._state()
+        if state is not None and state.schema < SCHEMA_VERSION:
             while self._write(neo4j_state.forget_older):
                 pass
             self._write(neo4j_state.create_state)
@@ -324,17 +316,7 @@ class Neo4jStore:
         return self._usable(self._state())
 
     def _usable(self, state: State | None) -> State:
-        if state is None:
-            raise RingfenceError("no graph has been published yet", "Run `ringfence run` first.", exit_code=3)
-        if state.schema > SCHEMA_VERSION:
-            raise RingfenceError(
-                f"the graph in {self._uri} has schema {state.schema}, this version of Ringfence knows "
-                f"{SCHEMA_VERSION}",
-                "Upgrade Ringfence, or name another database with NEO4J_DATABASE.",
-            )
-        if state.schema < SCHEMA_VERSION:
-            raise RingfenceError(f"the graph in {self._uri} has the older schema {state.schema}", _REBUILD)
-        return state
+        return neo4j_state.usable(state, self._uri)
 
     def _read(
         self, work: Callable[[Transaction, int], T], timeout: float | None = None, fetch_size: int = FETCH
@@ -378,9 +360,9 @@ class Neo4jStore:
     def _talking(self) -> Iterator[neo4j.Driver]:
         """The driver; its errors in plain words."""
         try:
-            if self._driver is None:
-                self._driver = self._connect()
-            yield self._driver
+            with self._connecting:
+                driver = self._driver = self._driver or self._connect()
+            yield driver
         except (Neo4jError, DriverError) as error:
             code = error.code if isinstance(error, Neo4jError) else None
             message = (error.message if isinstance(error, Neo4jError) else None) or str(error)

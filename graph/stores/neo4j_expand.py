@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from graph.errors import RingfenceError
 from graph.schema import DEGREE_OF, NODES, RELATIONSHIPS, RelationshipType
 from graph.store import Expansion, NodeRef, Page, Relationship, SharedIdentifier
 from graph.stores.neo4j_nodes import encodable
@@ -38,6 +39,17 @@ _SOURCES = tuple(dict.fromkeys(rel.source for rel in RELATIONSHIPS.values()))
 _TARGETS = tuple(dict.fromkeys(rel.target for rel in RELATIONSHIPS.values()))
 
 Row = tuple[str, str, str, int, Sequence[Any]]  # type, target key, source key, degree, properties
+
+
+def check_types(types: Collection[str] | None) -> None:
+    """Raise RingfenceError for a relationship that there is not."""
+    unknown = sorted(set(types or ()) - set(RELATIONSHIPS))
+    if unknown:
+        raise RingfenceError(
+            f"there is no relationship {unknown[0]}",
+            f"Choose from: {', '.join(RELATIONSHIPS)}.",
+            exit_code=2,
+        )
 
 
 def expand(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from graph.errors import RingfenceError
 from graph.schema import NODES, RELATIONSHIPS, NodeType, Property
 from graph.store import Node, NodeRef
 from graph.stores.neo4j_schema import (
@@ -65,6 +66,17 @@ def statuses(tx: Transaction, run: int) -> pa.Table:
         run=run,
     )
     return table(sorted(found, key=lambda row: str(row[0])), columns)
+
+
+def schema_of(name: str) -> pa.Schema:
+    """The schema of a label's or a type's batches. Raises RingfenceError for what the graph has not."""
+    if name not in NODES and name not in RELATIONSHIPS:
+        raise RingfenceError(
+            f"the graph has no {name}",
+            f"Choose from: {', '.join([*NODES, *RELATIONSHIPS])}.",
+            exit_code=2,
+        )
+    return NODES[name].arrow if name in NODES else RELATIONSHIPS[name].arrow
 
 
 def scan(tx: Transaction, run: int, name: str) -> Iterator[pa.RecordBatch]:

@@ -101,6 +101,16 @@ def definitions() -> dict[str, str]:
     return found
 
 
+def define(session: Transaction) -> None:
+    """Create what is missing, and wait until it can be used. Each statement is a transaction of its own."""
+    there = {name for (name,) in rows(session, "SHOW INDEXES YIELD name")}
+    missing = [text for name, text in definitions().items() if name not in there]
+    for text in missing:
+        rows(session, text)
+    if missing:
+        rows(session, "CALL db.awaitIndexes(600)")
+
+
 def _index(node: NodeType, named: str, *columns: str) -> dict[str, str]:
     name = f"ringfence_{node.label}_{named}"
     properties = ", ".join(f"n.{quoted(column)}" for column in columns)

@@ -53,6 +53,23 @@ def read_state(tx: Transaction) -> State | None:
     return State(schema, run, run_id, stamp, size, tuple(others), closed)
 
 
+def usable(state: State | None, uri: str) -> State:
+    """The state, of a graph of this schema. Raises RingfenceError for any other."""
+    if state is None:
+        raise RingfenceError("no graph has been published yet", "Run `ringfence run` first.", exit_code=3)
+    if state.schema > SCHEMA_VERSION:
+        raise RingfenceError(
+            f"the graph in {uri} has schema {state.schema}, this version of Ringfence knows {SCHEMA_VERSION}",
+            "Upgrade Ringfence, or name another database with NEO4J_DATABASE.",
+        )
+    if state.schema < SCHEMA_VERSION:
+        raise RingfenceError(
+            f"the graph in {uri} has the older schema {state.schema}",
+            "Publish it again with `ringfence run`: nothing is lost, the graph is made from facts.",
+        )
+    return state
+
+
 def lock_state(tx: Transaction) -> State:
     """The state, which nobody else changes until the transaction ends."""
     rows(tx, f"MATCH {_GRAPH} SET g.lock = true REMOVE g.lock RETURN 1")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from graph_views import PEPPER, HandView
 
-from graph.copying import copy
+from graph.copying import StoredView, copy
 from graph.errors import RingfenceError
 from graph.home import Home
 from graph.lookup import organization_ref
@@ -46,3 +46,15 @@ def test_there_must_be_something_to_copy(store: GraphStore, tmp_path: Path) -> N
     source = SqliteStore(Home(tmp_path / "other").graph)
     with pytest.raises(RingfenceError, match="no graph to copy"):
         copy(source, store)
+
+
+def test_a_graph_that_is_replaced_meanwhile_is_not_copied_in_part(store: GraphStore, tmp_path: Path) -> None:
+    source = SqliteStore(Home(tmp_path / "other").graph)
+    source.publish(VIEW)
+    store.publish(HandView(["z"], run_id="run_before"))
+    view = StoredView(source)
+    source.publish(HandView(["a"], run_id="run_next"))
+    with pytest.raises(RingfenceError, match="replaced while"):
+        store.publish(view)
+    assert store.run_id() == "run_before"
+    source.close()
