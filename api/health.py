@@ -81,7 +81,7 @@ def _libraries(home: Home) -> Check:
 
 def _sqlite(home: Home) -> Check:
     del home
-    from graph.stores.sqlite import sqlite_version
+    from graph.stores.sqlite.store import sqlite_version
 
     found = sqlite_version()
     if _numbers(found) < OLDEST_SQLITE:

@@ -12,11 +12,11 @@ STORES = ("sqlite", "neo4j")
 def open_store(name: str, home: Home) -> GraphStore:
     """The graph store called `name` of this home. Raises RingfenceError for an unknown name."""
     if name == "sqlite":
-        from graph.stores.sqlite import SqliteStore
+        from graph.stores.sqlite.store import SqliteStore
 
         return SqliteStore(home.graph)
     if name == "neo4j":
-        from graph.stores.neo4j import Neo4jStore
+        from graph.stores.neo4j.store import Neo4jStore
 
         return Neo4jStore.from_environment()
     raise RingfenceError(

@@ -14,7 +14,7 @@ from graph.home import Home
 from graph.lookup import organization_ref
 from graph.schema import NODES, RELATIONSHIPS
 from graph.store import GraphStore
-from graph.stores.sqlite import SqliteStore
+from graph.stores.sqlite.store import SqliteStore
 
 AT = datetime(2025, 10, 4, 12, 30, tzinfo=UTC)
 VIEW = HandView(

@@ -19,8 +19,11 @@ from neo4j_server import Database, Server
 from graph.errors import RingfenceError
 from graph.schema import NODES, SCHEMA_VERSION
 from graph.store import GraphStore, NodeRef
-from graph.stores import neo4j_expand, neo4j_load, neo4j_publish, neo4j_schema
-from graph.stores.neo4j import Neo4jStore
+from graph.stores.neo4j import expand as neo4j_expand
+from graph.stores.neo4j import load as neo4j_load
+from graph.stores.neo4j import publish as neo4j_publish
+from graph.stores.neo4j import schema as neo4j_schema
+from graph.stores.neo4j.store import Neo4jStore
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 HUB = ref("ip", "192.0.2.7")
@@ -313,8 +316,10 @@ CHILD = """
 import sys
 sys.path.insert(0, {tests!r})
 from graph.errors import RingfenceError
-from graph.stores import neo4j_load, neo4j_publish, neo4j_schema
-from graph.stores.neo4j import Neo4jStore
+from graph.stores.neo4j import load as neo4j_load
+from graph.stores.neo4j import publish as neo4j_publish
+from graph.stores.neo4j import schema as neo4j_schema
+from graph.stores.neo4j.store import Neo4jStore
 from test_graph_store_neo4j import crowd
 
 neo4j_publish.SMALL, neo4j_load.ROWS, neo4j_schema.ROWS = 0, 40, 40
@@ -393,7 +398,7 @@ def test_a_server_that_is_gone_is_said_and_nothing_is_half(
     one = crowd("run_one")
     store.publish(one)
     reader = store.scan("USED_IP")
-    monkeypatch.setattr("graph.stores.neo4j.RETRY_S", 0.5)
+    monkeypatch.setattr("graph.stores.neo4j.store.RETRY_S", 0.5)
     publisher = Neo4jStore.from_environment()
 
     def stop(stage: str, done: int, total: int | None) -> None:

@@ -23,7 +23,7 @@ from graph.errors import RingfenceError
 from graph.lookup import organization_ref
 from graph.schema import NODES, RELATIONSHIPS, SCHEMA_VERSION
 from graph.store import NodeRef
-from graph.stores.sqlite import SqliteStore, sqlite_version
+from graph.stores.sqlite.store import SqliteStore, sqlite_version
 
 NOBODY = 65_534
 BANNED_AT = datetime(2025, 10, 5, 12, tzinfo=UTC)
@@ -32,7 +32,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from graph.store import NodeRef
-from graph.stores.sqlite import SqliteStore
+from graph.stores.sqlite.store import SqliteStore
 
 store = SqliteStore(Path(sys.argv[1]))
 print("ready", flush=True)
@@ -120,7 +120,7 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 def test_an_old_library_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert tuple(map(int, sqlite_version().split("."))) >= (3, 51, 3)
-    monkeypatch.setattr("graph.stores.sqlite.sqlite_version", lambda: "3.40.1")
+    monkeypatch.setattr("graph.stores.sqlite.store.sqlite_version", lambda: "3.40.1")
     with pytest.raises(RingfenceError, match="too old"):
         SqliteStore(tmp_path / "graph.sqlite")
 
@@ -246,7 +246,7 @@ def test_who_reads_keeps_a_snapshot_and_the_next_question_sees_the_new_run(
     store.publish(view)
     reader = store.scan("Organization")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("graph.stores.sqlite_nodes.SCAN_ROWS", 2)
+        patch.setattr("graph.stores.sqlite.nodes.SCAN_ROWS", 2)
         writer = SqliteStore(tmp_path / "graph.sqlite")
         assert reader.read_next_batch().num_rows == 2
         writer.publish(HandView(["only"], run_id="run_two", before=view))
@@ -324,8 +324,8 @@ def test_ids_ascend_with_keys_also_where_there_is_no_room_between(rounds: list[l
             )
         )
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("graph.stores.sqlite_load.GAP", gap)
-        patch.setattr("graph.stores.sqlite_apply.GAP", gap)
+        patch.setattr("graph.stores.sqlite.load.GAP", gap)
+        patch.setattr("graph.stores.sqlite.apply.GAP", gap)
         patched, fresh = (SqliteStore(Path(folder) / name) for name in ("patched.sqlite", "fresh.sqlite"))
         for view in views:
             patched.publish(view)

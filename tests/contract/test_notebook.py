@@ -16,7 +16,7 @@ from query_view import RING as GRAPH_RING
 from api.notebook import Notebook, open_home
 from graph.errors import RingfenceError
 from graph.home import Home
-from graph.stores.sqlite import SqliteStore
+from graph.stores.sqlite.store import SqliteStore
 from tests.unit.handmade import PAIR, RING, write_run
 
 EARLIER = "run_20260303T120000Z_0000abcd"

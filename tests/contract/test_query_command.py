@@ -13,7 +13,7 @@ from query_view import RING, QueryView
 
 from api.cli import invoke
 from graph.home import Home
-from graph.stores.sqlite import SqliteStore
+from graph.stores.sqlite.store import SqliteStore
 from queries.named import catalogue
 
 Ask = Callable[..., tuple[int, str, str]]

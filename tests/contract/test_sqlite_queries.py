@@ -15,7 +15,7 @@ from graph.errors import RingfenceError
 from graph.lookup import organization_ref
 from graph.schema import NODES, RELATIONSHIPS
 from graph.store import NodeRef
-from graph.stores.sqlite import SqliteStore
+from graph.stores.sqlite.store import SqliteStore
 
 BANNED_AT = datetime(2025, 10, 5, 12, tzinfo=UTC)
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from graph.schema import NODES, RELATIONSHIPS
-from graph.stores.sqlite import SqliteStore
+from graph.stores.sqlite.store import SqliteStore
 from tests.contract.graph_views import HandChanges, HandView
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,8 +21,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 
-import graph.stores.sqlite_files as files
-from graph.stores.sqlite import SqliteStore
+import graph.stores.sqlite.files as files
+from graph.stores.sqlite.store import SqliteStore
 from tests.integration.test_graph_faults import views
 
 left = int(sys.argv[3])

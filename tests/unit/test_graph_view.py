@@ -15,7 +15,7 @@ from graph.confusables import skeleton
 from graph.errors import RingfenceError
 from graph.keys import Keys, KeySet
 from graph.schema import NODES, RELATIONSHIPS
-from graph.stores.sqlite import SqliteStore
+from graph.stores.sqlite.store import SqliteStore
 from graph.view import RunView
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from run_files import AS_OF, key, write_run, write_values
 
 from graph.schema import NODES, RELATIONSHIPS
-from graph.stores.sqlite import SqliteStore
+from graph.stores.sqlite.store import SqliteStore
 from graph.view import RunView
 
 KINDS = ("ip", "device", "device_attested", "mailbox", "api_key", "name", "referral_code")

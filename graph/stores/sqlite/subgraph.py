@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from graph.schema import NODES, RELATIONSHIPS, Property, PropertyType, RelationshipType
 from graph.store import NodeRef, Subgraph
-from graph.stores.sqlite_nodes import get_nodes, with_kept
-from graph.stores.sqlite_schema import Connection, quoted, select_list, to_arrow
+from graph.stores.sqlite.nodes import get_nodes, with_kept
+from graph.stores.sqlite.schema import Connection, quoted, select_list, to_arrow
 
 Ints = npt.NDArray[np.int64]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from graph.errors import RingfenceError
 from graph.store import Rows, Value
-from graph.stores.neo4j_schema import Transaction
+from graph.stores.neo4j.schema import Transaction
 
 _RUN = re.compile(r"\$run\b")
 _FOREIGN = "LoadCSV"

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from graph.schema import NODES, RELATIONSHIPS, NodeType, Property
 from graph.store import Node, NodeRef, Value
-from graph.stores.sqlite_schema import (
+from graph.stores.sqlite.schema import (
     Connection,
     kept_table,
     key_match,

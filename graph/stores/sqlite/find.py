@@ -10,7 +10,7 @@ from typing import Any
 from graph.confusables import skeleton
 from graph.schema import KEY_BYTES, NODES, NodeType, PropertyType
 from graph.store import Found, KeysOf, Match, NodeRef, Page
-from graph.stores.sqlite_schema import INDEXED_CHARACTERS, Connection, head, key_text, quoted
+from graph.stores.sqlite.schema import INDEXED_CHARACTERS, Connection, head, key_text, quoted
 
 _LAST_CODE_POINT = 0x10FFFF
 _SURROGATES = range(0xD800, 0xE000)

@@ -10,8 +10,8 @@ from typing import Any
 from graph.confusables import skeleton
 from graph.schema import KEY_BYTES, NODES, NodeType, PropertyType
 from graph.store import Found, KeysOf, Match, NodeRef, Page
-from graph.stores.neo4j_nodes import encodable
-from graph.stores.neo4j_schema import INDEXED_CHARACTERS, Transaction, head, match, quoted, rows, using
+from graph.stores.neo4j.nodes import encodable
+from graph.stores.neo4j.schema import INDEXED_CHARACTERS, Transaction, head, match, quoted, rows, using
 
 Hit = tuple[str, str, str]  # text, label, key: the order of hits with the same match
 Shown = tuple[str | None, int | None]  # name and degree

@@ -8,10 +8,11 @@ from functools import partial
 
 from graph.errors import RingfenceError
 from graph.store import GraphChanges, GraphView, Progress
-from graph.stores import neo4j_load, neo4j_state
-from graph.stores.neo4j_load import Repeat
-from graph.stores.neo4j_schema import Transaction
-from graph.stores.neo4j_state import State
+from graph.stores.neo4j import load as neo4j_load
+from graph.stores.neo4j import state as neo4j_state
+from graph.stores.neo4j.load import Repeat
+from graph.stores.neo4j.schema import Transaction
+from graph.stores.neo4j.state import State
 
 AT_ONCE = 200_000
 """Changed rows that are written in one transaction; it holds them in memory, about 1 KB each."""

@@ -40,19 +40,17 @@ from graph.store import (
     Value,
     quiet,
 )
-from graph.stores import (
-    sqlite_apply,
-    sqlite_clusters,
-    sqlite_expand,
-    sqlite_find,
-    sqlite_kept,
-    sqlite_load,
-    sqlite_nodes,
-    sqlite_query,
-    sqlite_subgraph,
-)
-from graph.stores.sqlite_files import Identity, Replaceable, check, copy, identity, uri
-from graph.stores.sqlite_schema import APPLICATION_ID, KEPT_APPLICATION_ID, KEPT_VERSION, kept_tables
+from graph.stores.sqlite import apply as sqlite_apply
+from graph.stores.sqlite import clusters as sqlite_clusters
+from graph.stores.sqlite import expand as sqlite_expand
+from graph.stores.sqlite import find as sqlite_find
+from graph.stores.sqlite import kept as sqlite_kept
+from graph.stores.sqlite import load as sqlite_load
+from graph.stores.sqlite import nodes as sqlite_nodes
+from graph.stores.sqlite import query as sqlite_query
+from graph.stores.sqlite import subgraph as sqlite_subgraph
+from graph.stores.sqlite.files import Identity, Replaceable, check, copy, identity, uri
+from graph.stores.sqlite.schema import APPLICATION_ID, KEPT_APPLICATION_ID, KEPT_VERSION, kept_tables
 
 OLDEST_SQLITE = (3, 51, 3)
 """Older ones can lose pages of a write-ahead log that two connections reset at once."""
@@ -215,7 +213,7 @@ class SqliteStore:
     def query(
         self, text: str, parameters: Mapping[str, Value], *, limit: int = 1_000, timeout_s: float = 30
     ) -> Rows:
-        """See `GraphStore.query`. It reads the tables of `sqlite_schema`; keys are blobs, times microseconds."""
+        """See `GraphStore.query`. It reads the tables of `schema.py`; keys are blobs, times microseconds."""
         with self._reading():
             connection = self._connect()
         with closing(connection):

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from graph.errors import RingfenceError
 from graph.schema import NODES
 from graph.store import ClusterFilter, ClusterOrder, ClusterPage, NodeRef
-from graph.stores.sqlite_find import any_prefix, encodable
-from graph.stores.sqlite_nodes import get_nodes
-from graph.stores.sqlite_schema import Connection, sorting, sorting_index
+from graph.stores.cursors import Cursor
+from graph.stores.sqlite.find import any_prefix, encodable
+from graph.stores.sqlite.nodes import get_nodes
+from graph.stores.sqlite.schema import Connection, sorting, sorting_index
 
 FEW = 4_000
 """Up to so many clusters are found by their filter and then sorted."""
@@ -21,38 +19,11 @@ FEW = 4_000
 _HIGHEST_RISK = 100
 
 
-@dataclass(frozen=True)
-class _Cursor:
-    """The last cluster of a page."""
-
-    value: float
-    cluster_id: str
-
-    def text(self, order: ClusterOrder) -> str:
-        """Opaque, safe in URLs."""
-        return base64.urlsafe_b64encode(json.dumps([order, self.value, self.cluster_id]).encode()).decode()
-
-    @classmethod
-    def of(cls, text: str, order: ClusterOrder) -> _Cursor:
-        """Raises RingfenceError for what no page of this order gave."""
-        try:
-            of_order, value, cluster_id = json.loads(base64.b64decode(text.encode(), b"-_", validate=True))
-        except (ValueError, TypeError):
-            of_order, value, cluster_id = None, None, None
-        if not isinstance(value, int | float) or not isinstance(cluster_id, str) or of_order != order:
-            raise RingfenceError(
-                f"{text!r} is not where a page of clusters by {order} ended",
-                "Give the cursor of the page before, with the same order; or none, to begin.",
-                exit_code=2,
-            )
-        return cls(value, cluster_id)
-
-
 def clusters(
     connection: Connection, where: ClusterFilter, order: ClusterOrder, after: str | None, limit: int
 ) -> ClusterPage:
     """See `GraphStore.clusters`."""
-    cursor = None if after is None else _Cursor.of(after, order)
+    cursor = None if after is None else Cursor.of(after, order)
     if where.text is not None and not encodable(where.text):
         return ClusterPage((), 0)
     conditions, bindings = _conditions(where)
@@ -65,7 +36,7 @@ def clusters(
     following = None
     if len(rows) > limit and shown:
         cluster_id, value = shown[-1]
-        following = _Cursor(value, cluster_id).text(order)
+        following = Cursor(value, cluster_id).text(order)
     return ClusterPage(tuple(found[ref] for ref in refs), total, following)
 
 
@@ -90,7 +61,7 @@ class _Asked:
 
 
 def _rows(
-    connection: Connection, asked: _Asked, cursor: _Cursor | None, limit: int
+    connection: Connection, asked: _Asked, cursor: Cursor | None, limit: int
 ) -> Iterator[tuple[str, float]]:
     """Ids and values of the clusters after a cursor: first those with its value, then those with less."""
     plus = "+" if asked.few else ""

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from graph.schema import NODES
 from graph.store import NodeRef
-from graph.stores.sqlite_schema import Connection, kept_table, key_match, quoted, to_arrow, to_stored
+from graph.stores.sqlite.schema import Connection, kept_table, key_match, quoted, to_arrow, to_stored
 
 _ORGANIZATION = NODES["Organization"]
 _KEY = quoted(_ORGANIZATION.key.name)

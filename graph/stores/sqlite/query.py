@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from graph.errors import RingfenceError
 from graph.store import Rows, Value
-from graph.stores.sqlite_schema import to_stored
+from graph.stores.sqlite.schema import to_stored
 
 STEPS = 10_000
 """SQLite instructions, a fraction of a millisecond's, between two looks at the clock."""

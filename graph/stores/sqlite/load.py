@@ -12,7 +12,7 @@ from graph.errors import RingfenceError
 from graph.keys import Index, Keys, KeySet, concat
 from graph.schema import NODES, RELATIONSHIPS, NodeType, PropertyType, RelationshipType
 from graph.store import GraphView, Progress
-from graph.stores.sqlite_schema import (
+from graph.stores.sqlite.schema import (
     GAP,
     Connection,
     indexes,

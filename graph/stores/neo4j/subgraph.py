@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 
 from graph.schema import NODES, RELATIONSHIPS, Property, PropertyType
 from graph.store import NodeRef, Subgraph
-from graph.stores.neo4j_nodes import get_nodes
-from graph.stores.neo4j_schema import (
+from graph.stores.neo4j.nodes import get_nodes
+from graph.stores.neo4j.schema import (
     Transaction,
     match,
     number,

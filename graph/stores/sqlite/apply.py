@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from graph.schema import NODES, RELATIONSHIPS, NodeType, PropertyType, RelationshipType
 from graph.store import GraphChanges, GraphView, Progress
-from graph.stores.sqlite_load import STAGE, check_schema, unfit
-from graph.stores.sqlite_nodes import scan
-from graph.stores.sqlite_schema import (
+from graph.stores.sqlite.load import STAGE, check_schema, unfit
+from graph.stores.sqlite.nodes import scan
+from graph.stores.sqlite.schema import (
     GAP,
     Connection,
     insert_node,

@@ -10,7 +10,7 @@ from typing import Any
 
 from graph.schema import DEGREE_OF, NODES, RELATIONSHIPS, RelationshipType
 from graph.store import Expansion, NodeRef, Page, Relationship, SharedIdentifier
-from graph.stores.sqlite_schema import Connection, key_match, key_text, quoted, select_list, to_properties
+from graph.stores.sqlite.schema import Connection, key_match, key_text, quoted, select_list, to_properties
 
 NO_CAP = 2**62
 _END_COLUMNS = 5  # target id, source id, target key, source key, degree: what `_select` puts first

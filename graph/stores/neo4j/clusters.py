@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from graph.errors import RingfenceError
 from graph.schema import NODES
 from graph.store import ClusterFilter, ClusterOrder, ClusterPage
-from graph.stores.neo4j_nodes import encodable, to_node
-from graph.stores.neo4j_schema import Transaction, by, by_key, number, quoted, rows, select, using
+from graph.stores.cursors import Cursor
+from graph.stores.neo4j.nodes import encodable, to_node
+from graph.stores.neo4j.schema import Transaction, by, by_key, number, quoted, rows, select, using
 
 _CLUSTER = NODES["Cluster"]
 _KEY = f"n.{quoted(_CLUSTER.key.name)}"
@@ -22,38 +19,11 @@ _LEAST = "-1.0e300"
 """Less than anything that clusters are sorted by: a condition that an index answers."""
 
 
-@dataclass(frozen=True)
-class _Cursor:
-    """The last cluster of a page."""
-
-    value: float
-    cluster_id: str
-
-    def text(self, order: ClusterOrder) -> str:
-        """Opaque, safe in URLs."""
-        return base64.urlsafe_b64encode(json.dumps([order, self.value, self.cluster_id]).encode()).decode()
-
-    @classmethod
-    def of(cls, text: str, order: ClusterOrder) -> _Cursor:
-        """Raises RingfenceError for what no page of this order gave."""
-        try:
-            of_order, value, cluster_id = json.loads(base64.b64decode(text.encode(), b"-_", validate=True))
-        except (ValueError, TypeError):
-            of_order, value, cluster_id = None, None, None
-        if not isinstance(value, int | float) or not isinstance(cluster_id, str) or of_order != order:
-            raise RingfenceError(
-                f"{text!r} is not where a page of clusters by {order} ended",
-                "Give the cursor of the page before, with the same order; or none, to begin.",
-                exit_code=2,
-            )
-        return cls(value, cluster_id)
-
-
 def clusters(
     tx: Transaction, run: int, where: ClusterFilter, order: ClusterOrder, after: str | None, limit: int
 ) -> ClusterPage:
     """See `GraphStore.clusters`."""
-    cursor = None if after is None else _Cursor.of(after, order)
+    cursor = None if after is None else Cursor.of(after, order)
     if where.text is not None and not encodable(where.text):
         return ClusterPage((), 0)
     conditions, bound = _conditions(where)
@@ -71,7 +41,7 @@ def clusters(
     following = None
     if len(found) > limit and shown:
         last, cluster_id, *_ = found[limit - 1]
-        following = _Cursor(-last, cluster_id).text(order)
+        following = Cursor(-last, cluster_id).text(order)
     return ClusterPage(shown, total, following)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from graph.errors import RingfenceError
 from graph.schema import NODES, SCHEMA_VERSION
-from graph.stores.neo4j_schema import KEPT, ROWS, STATE, Transaction, number, rows
+from graph.stores.neo4j.schema import KEPT, ROWS, STATE, Transaction, number, rows
 
 GATE_MS = 60_000
 """A gate that has been closed for longer belongs to a process that died; it counts as open."""

@@ -45,19 +45,17 @@ from graph.store import (
     Value,
     quiet,
 )
-from graph.stores import (
-    neo4j_clusters,
-    neo4j_expand,
-    neo4j_find,
-    neo4j_nodes,
-    neo4j_query,
-    neo4j_state,
-    neo4j_subgraph,
-)
-from graph.stores.neo4j_errors import Server, check_version, explained, timed_out
-from graph.stores.neo4j_publish import Publication
-from graph.stores.neo4j_schema import Transaction, define
-from graph.stores.neo4j_state import State
+from graph.stores.neo4j import clusters as neo4j_clusters
+from graph.stores.neo4j import expand as neo4j_expand
+from graph.stores.neo4j import find as neo4j_find
+from graph.stores.neo4j import nodes as neo4j_nodes
+from graph.stores.neo4j import query as neo4j_query
+from graph.stores.neo4j import state as neo4j_state
+from graph.stores.neo4j import subgraph as neo4j_subgraph
+from graph.stores.neo4j.errors import Server, check_version, explained, timed_out
+from graph.stores.neo4j.publish import Publication
+from graph.stores.neo4j.schema import Transaction, define
+from graph.stores.neo4j.state import State
 
 DATABASE = "neo4j"
 USER = "neo4j"

@@ -15,8 +15,8 @@ from typing import Any
 from graph.errors import RingfenceError
 from graph.schema import DEGREE_OF, NODES, RELATIONSHIPS, RelationshipType
 from graph.store import Expansion, NodeRef, Page, Relationship, SharedIdentifier
-from graph.stores.neo4j_nodes import encodable
-from graph.stores.neo4j_schema import (
+from graph.stores.neo4j.nodes import encodable
+from graph.stores.neo4j.schema import (
     Transaction,
     by_key,
     by_target,

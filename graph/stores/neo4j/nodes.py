@@ -12,7 +12,7 @@ import pyarrow as pa
 from graph.errors import RingfenceError
 from graph.schema import NODES, RELATIONSHIPS, NodeType, Property
 from graph.store import Node, NodeRef
-from graph.stores.neo4j_schema import (
+from graph.stores.neo4j.schema import (
     KEPT,
     Transaction,
     by_key,

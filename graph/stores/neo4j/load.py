@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from graph.errors import RingfenceError
 from graph.schema import NODES, RELATIONSHIPS, NodeType, RelationshipType
 from graph.store import GraphChanges, GraphView, Progress
-from graph.stores.neo4j_schema import (
+from graph.stores.neo4j.schema import (
     ROWS,
     Transaction,
     by_key,

@@ -1,0 +1,1 @@
+"""The graph in SQLite: `store` is the GraphStore, and the only module that speaks to the driver."""
