@@ -74,7 +74,7 @@ def run(plan: Plan) -> Result:
     ringfence("run", "--store", "none", home=home.path)
     figures = Figures()
     _measure(figures, "sqlite", home, first, plan)
-    server = new_server(NEO4J_MEMORY_MB)
+    server = new_server(NEO4J_MEMORY_MB, brief=False)
     try:
         server.start()
         os.environ |= environment(server)
