@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from bench.commands import ringfence
 from bench.plan import Plan
-from bench.results import Result, Target
+from bench.results import Result, Target, show
 from bench.running import later_events
 from bench.worlds import clone, ingested, world
 from detection.runs import Runs
@@ -103,6 +103,9 @@ def _measure(figures: Figures, name: str, home: Home, first: str, plan: Plan) ->
     plan.say(f"{name}: ask")
     _ask(figures, name, store, plan.seeds[0])
     store.close()
+    for figure, value in figures.found.items():
+        if figure.startswith(name):
+            plan.say(f"  {figure} {show(value)}")
 
 
 def _publish(figures: Figures, name: str, store: GraphStore, home: Home, first: str) -> None:
