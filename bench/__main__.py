@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import replace
 
-from bench import graph, ingestion, kills, pipelines, quality, running, simulation
+from bench import graph, ingestion, kills, pipelines, publications, quality, running, simulation
 from bench.machine import busy_warning
 from bench.plan import Plan
 from bench.plan import quick as small
@@ -22,6 +22,7 @@ BENCHMARKS: dict[str, Callable[[Plan], Result]] = {
     "quality": quality.run,
     "graph": graph.run,
     "kills": kills.run,
+    "publications": publications.run,
 }
 
 
