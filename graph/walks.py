@@ -162,7 +162,7 @@ def shortest_path(
     *,
     types: Collection[str] | None = EVIDENCE,
     degree_cap: int | None = DEGREE_CAP,
-    max_depth: int = 8,
+    max_depth: int = 6,
 ) -> ShortestPath:
     """The path of fewest relationships from `a` to `b`, in either direction of each, from both ends at once.
 
