@@ -86,10 +86,12 @@ class Publisher:
 
 def rebuild(home: Home, name: str | None = None, progress: Progress = silent) -> str:
     """Publish the current run again, from its files and the facts; returns its id."""
+    from detection.run import alone
     from detection.runs import Runs
 
     run = Runs(home).open()
-    Publisher(home, chosen(name), whole=True).publish(run, progress)
+    with alone(home):
+        Publisher(home, chosen(name), whole=True).publish(run, progress)
     return run.manifest.run_id
 
 

@@ -82,10 +82,20 @@ def run(
     latest = facts.latest()
     if latest is None:
         raise RingfenceError("there are no events yet", "Bring some in: ringfence ingest PATH", exit_code=3)
+    with alone(home):
+        return _Run(home, settings, facts, as_of or latest, progress).execute(publisher)
+
+
+@contextmanager
+def alone(home: Home) -> Iterator[None]:
+    """The right to write to the home's runs and aggregates; one process at a time has it.
+
+    Raises RingfenceError when another one holds it for an hour, or the folder cannot be written.
+    """
     try:
         home.runs.mkdir(parents=True, exist_ok=True)
         with FileLock(home.runs / ".lock", timeout=LOCK_TIMEOUT_S):
-            return _Run(home, settings, facts, as_of or latest, progress).execute(publisher)
+            yield
     except Timeout as error:
         raise RingfenceError(
             "another run has held this home for an hour", "Wait for it, or end it, then run again."
