@@ -52,6 +52,7 @@ def detect(
     finished = run(
         home,
         settings.detection,
+        sources=settings.sources,
         as_of=as_of,
         publisher=publisher,
         progress=progress,

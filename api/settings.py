@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from detection.settings import DetectionSettings
+from detection.settings import DetectionSettings, SourceSettings, default_sources
 from graph.errors import RingfenceError
 from graph.home import Home
 from ingest.settings import IngestSettings
@@ -29,6 +29,7 @@ class Settings(BaseModel):
 
     ingest: IngestSettings = Field(default_factory=IngestSettings)
     detection: DetectionSettings = Field(default_factory=DetectionSettings)
+    sources: dict[str, SourceSettings] = Field(default_factory=default_sources)
 
 
 def load_settings(

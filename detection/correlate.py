@@ -15,7 +15,7 @@ SMALLEST_POPULATION = 1_000
 
 
 def correlate(engine: Engine, settings: DetectionSettings, population: int, progress: Progress) -> None:
-    """Run the stages from `link_parts` and `organizations` to `ties` (a, b, weight) and their `reasons`."""
+    """Run the stages from `links_parts` and `organizations` to `ties` (a, b, weight) and their `reasons`."""
     engine.register("tie_kinds", tie_kinds(settings))
     engine.register("linked_kinds", linked_kinds(settings))
     engine.register("recipe", recipe(settings, population))

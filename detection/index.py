@@ -45,7 +45,7 @@ def _leaves(home: Home, run: RunFiles, settings: DetectionSettings, progress: Pr
     ):
         scratch = Path(place)
         parts = aggregate(engine, home, files, run.manifest.as_of, scratch, progress)
-        engine.read("link_parts", parts.links)
+        engine.read("links_parts", parts.files["links"])
         engine.register("proofs", pa.table({"kind": list(PROOFS)}))
         engine.write_dated(load(f"out_{LEAVES}").sql, scratch / LEAVES, row_group=ROW_GROUP)
         engine.read("leaves", [scratch / LEAVES])

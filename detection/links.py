@@ -24,7 +24,8 @@ from queries import load
 
 Progress = Callable[[str, int, int | None], None]
 
-PARTS = ("links", "activity", "referrals")
+AGGREGATES = ("links", "activity", "referrals")
+"""What is kept of the events: each is the stage `day_NAME` of queries/sql, and the run reads it as `NAME_parts`."""
 FOLDER = "aggregates"
 BUNDLE_ROWS = 250_000
 _LISTING = "files.json"
@@ -36,11 +37,9 @@ _EVENTS = (
 
 @dataclass(frozen=True)
 class Parts:
-    """Files of partial aggregates, by kind of aggregate."""
+    """Files of partial aggregates, by the names of `AGGREGATES`."""
 
-    links: list[Path]
-    activity: list[Path]
-    referrals: list[Path]
+    files: dict[str, list[Path]]
     made: int
     """How many files of events had to be aggregated now."""
 
@@ -72,9 +71,7 @@ def aggregate(
         done += len(names)
     progress("links", len(known), len(known))
     made = len(known) - len(_covered(bundle for bundle in used if bundle in kept))
-    return Parts(
-        **{part: [bundle.folder / f"{part}.parquet" for bundle in used] for part in PARTS}, made=made
-    )
+    return Parts({name: [bundle.folder / f"{name}.parquet" for bundle in used] for name in AGGREGATES}, made)
 
 
 def _name(home: Home, file: EventFile) -> str:
@@ -114,7 +111,7 @@ def _kept(home: Home) -> Iterator[_Bundle]:
 
 @cache
 def _version() -> str:
-    return hashlib.sha256("".join(load(f"day_{part}").sql for part in PARTS).encode()).hexdigest()
+    return hashlib.sha256("".join(load(f"day_{part}").sql for part in AGGREGATES).encode()).hexdigest()
 
 
 def _aggregate(
@@ -125,7 +122,7 @@ def _aggregate(
     folder = root / secrets.token_hex(8)
     making = folder.with_name(f".{folder.name}")
     making.mkdir(parents=True)
-    for part in PARTS:
+    for part in AGGREGATES:
         engine.write(load(f"day_{part}").sql, making / f"{part}.parquet")
         sync(making / f"{part}.parquet")
     (making / _LISTING).write_text(json.dumps({"version": _version(), "files": names}), encoding="utf-8")

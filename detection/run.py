@@ -7,7 +7,7 @@ import platform
 import resource
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ from detection.evidence import detect, groups
 from detection.links import Parts, Progress, aggregate
 from detection.runs import TABLES, UNFINISHED, Manifest, RunFiles, Runs
 from detection.scoring import shipped
-from detection.settings import DetectionSettings
+from detection.settings import DetectionSettings, SourceSettings, default_sources
 from graph.errors import RingfenceError
 from graph.facts import EventFile, FactsReader
 from graph.home import Home
@@ -69,11 +69,14 @@ def run(
     home: Home,
     settings: DetectionSettings | None = None,
     *,
+    sources: Mapping[str, SourceSettings] | None = None,
     as_of: datetime | None = None,
     publisher: Publisher | None = None,
     progress: Progress = quiet,
 ) -> RunFiles:
     """Detect on all facts known at `as_of` (default: the latest event) and let the result serve.
+
+    `sources` says what each source's rows may be trusted with (default: the platform's own verifies everything).
 
     Raises RingfenceError when there are no facts, or another run holds the home for an hour.
     """
@@ -83,7 +86,8 @@ def run(
     if latest is None:
         raise RingfenceError("there are no events yet", "Bring some in: ringfence ingest PATH", exit_code=3)
     with alone(home):
-        return _Run(home, settings, facts, as_of or latest, progress).execute(publisher)
+        trusted = dict(sources or default_sources())
+        return _Run(home, settings, trusted, facts, as_of or latest, progress).execute(publisher)
 
 
 @contextmanager
@@ -111,9 +115,16 @@ class _Run:
     """The steps of one run, in order; each leaves its tables in the engine for the next."""
 
     def __init__(
-        self, home: Home, settings: DetectionSettings, facts: FactsReader, as_of: datetime, progress: Progress
+        self,
+        home: Home,
+        settings: DetectionSettings,
+        sources: dict[str, SourceSettings],
+        facts: FactsReader,
+        as_of: datetime,
+        progress: Progress,
     ) -> None:
         self.home, self.settings, self.facts, self.as_of = home, settings, facts, as_of.astimezone(UTC)
+        self.sources = sources
         self.progress = progress
         self.runs = Runs(home)
         self.clock = Clock()
@@ -162,9 +173,8 @@ class _Run:
 
     def _organizations(self, engine: Engine, parts: Parts) -> pa.Table:
         with self.clock.part("organizations"):
-            engine.read("activity_parts", parts.activity)
-            engine.read("link_parts", parts.links)
-            engine.read("referral_parts", parts.referrals)
+            for name, files in parts.files.items():
+                engine.read(f"{name}_parts", files)
             engine.read(
                 "organization_names",
                 self.facts.value_files(),
@@ -234,6 +244,7 @@ class _Run:
                 "events": counts["events"],
             },
             settings=self.settings.model_dump(mode="json"),
+            sources={name: source.model_dump(mode="json") for name, source in self.sources.items()},
             versions={"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
             counts=counts,
             timings=self.clock.timings,

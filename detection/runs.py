@@ -44,6 +44,7 @@ class Manifest(BaseModel):
     previous: str | None
     inputs: dict[str, int]
     settings: dict[str, Any]
+    sources: dict[str, Any] = {}
     versions: dict[str, str]
     counts: dict[str, int]
     timings: dict[str, float]

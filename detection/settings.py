@@ -5,6 +5,8 @@ The figures are those of the measured recipe (docs/detection.md); each can be se
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 from pydantic import BaseModel, ConfigDict, Field
 
 HOUR = 3_600
@@ -53,6 +55,26 @@ def _tie_kinds() -> dict[str, TieKind]:
         "email_domain": TieKind(prior=0.25, tau_s=DAY, gap_s=DAY, cap=100),
         "name": TieKind(prior=0.25, tau_s=DAY, gap_s=DAY, cap=300),
     }
+
+
+Verifiable = Literal["email", "phone", "payment_method", "device"]
+
+
+class SourceSettings(_Frozen):
+    """What the rows of one source (`ingest --source NAME`) may be trusted with.
+
+    `verifies` names what its events prove: `email_verified` a mailbox, `phone_verified` a phone, `invoice_paid` a
+    payment method, `attested` a device. `expected_every` is the longest silence in seconds that is normal for it; null:
+    unknown, so it is never called late.
+    """
+
+    verifies: tuple[Verifiable, ...] = ()
+    expected_every: int | None = Field(default=None, gt=0)
+
+
+def default_sources() -> dict[str, SourceSettings]:
+    """The platform's own source, `default`, verifies everything; any other nothing until told."""
+    return {"default": SourceSettings(verifies=get_args(Verifiable))}
 
 
 class EngineSettings(_Frozen):

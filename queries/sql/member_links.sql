@@ -2,7 +2,7 @@
 -- purpose: What each member of a group used: first, last, how often, how many members of the group used it too
 --    (sharers) and how many organizations of all did (organizations; 1 where only this one did). Groups below
 --    zero are random ones, which give every signal its baseline.
--- reads: link_parts, organizations, members, shared_identifiers, degrees,
+-- reads: links_parts, organizations, members, shared_identifiers, degrees,
 --    linked_kinds
 -- writes: member_links
 WITH wanted AS (
@@ -18,7 +18,7 @@ own AS (
         MIN(l.first_at) AS first_at,
         MAX(l.last_at) AS last_at,
         CAST(SUM(l.uses) AS BIGINT) AS uses
-    FROM link_parts AS l
+    FROM links_parts AS l
     INNER JOIN wanted AS w ON l.organization = w.organization
     GROUP BY w.org, l.kind, l.key
 ),

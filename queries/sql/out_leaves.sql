@@ -1,7 +1,7 @@
 -- title: Leaves
 -- purpose: The identifiers that one organization alone used, with when and how often. They tie nobody, so the graph
 --    does without them; its readers look them up here, by organization. Kinds that only prove another are left out.
--- reads: link_parts, proofs
+-- reads: links_parts, proofs
 -- writes: out_leaves
 SELECT
     MIN(organization) AS organization,
@@ -10,7 +10,7 @@ SELECT
     MIN(first_at) AS first_at,
     MAX(last_at) AS last_at,
     CAST(SUM(uses) AS BIGINT) AS uses
-FROM link_parts
+FROM links_parts
 WHERE kind NOT IN (SELECT kind FROM proofs)
 GROUP BY kind, key
 HAVING MIN(organization) = MAX(organization)

@@ -1,11 +1,11 @@
 -- title: Shared identifiers
 -- purpose: The identifiers that two or more organizations used. All others are properties of one organization and
 --    tie nobody; most are, so this is where the data becomes small. Kinds that never tie are there to be looked at.
--- reads: link_parts, linked_kinds
+-- reads: links_parts, linked_kinds
 -- writes: shared_identifiers
 WITH found AS (
     SELECT kind, key
-    FROM link_parts
+    FROM links_parts
     WHERE kind IN (SELECT kind FROM linked_kinds)
     GROUP BY kind, key
     HAVING MIN(organization) <> MAX(organization)
