@@ -10,12 +10,12 @@ BENCH_SETUP := .venv/.ready-bench
 export PYTHON ?= python3
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup demo test lint types layers tests format bench bench-graph neo4j docs clean
+.PHONY: help setup demo test lint types layers tests format bench bench-graph bench-detection neo4j docs clean
 
 help: ## list the targets
 	@echo "Ringfence finds rings of synthetic organizations. Start with: make demo"
 	@echo
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(SETUP) ## make .venv from requirements.lock (needs Python 3.11 or newer)
 
@@ -44,6 +44,7 @@ layers: $(SETUP) ## import-linter: imports point down, drivers stay in their ada
 
 tests: $(BENCH_SETUP) ## pytest (with what benchmarks need: one of them is tested)
 	@.ci/java
+	@.ci/postgres
 	@$(BIN)/python -m pytest -q
 
 format: $(SETUP) ## let ruff format and sort imports
@@ -55,6 +56,9 @@ bench: $(BENCH_SETUP) ## measure speed, memory and quality; compare with the rec
 bench-graph: $(BENCH_SETUP) ## measure the graph in SQLite and Neo4j side by side
 	@.ci/java
 	@$(BIN)/python -m bench graph
+
+bench-detection: $(BENCH_SETUP) ## fill the table of what detection must reach (hours, in cells that are kept)
+	@$(BIN)/python -m bench detection
 
 neo4j: $(SETUP) ## start a Neo4j server to try (Docker, or Java 17 and Maven) and say how to use it
 	@.ci/java

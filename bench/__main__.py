@@ -8,7 +8,21 @@ import traceback
 from collections.abc import Callable
 from dataclasses import replace
 
-from bench import graph, ingestion, kills, pipelines, publications, quality, running, simulation
+from bench import (
+    ablation,
+    actions,
+    api,
+    detection,
+    framing,
+    graph,
+    ingestion,
+    kills,
+    pipelines,
+    publications,
+    quality,
+    running,
+    simulation,
+)
 from bench.machine import busy_warning
 from bench.plan import Plan
 from bench.plan import quick as small
@@ -23,14 +37,24 @@ BENCHMARKS: dict[str, Callable[[Plan], Result]] = {
     "graph": graph.run,
     "kills": kills.run,
     "publications": publications.run,
+    "api": api.run,
+    "detection": detection.run,
+    "ablation": ablation.run,
+    "actions": actions.run,
+    "framing": framing.run,
 }
+LONG = {"detection", "ablation", "actions", "framing"}
+"""Many minutes or hours: only on demand."""
 
 
 def main() -> int:
     """Run the named benchmarks, all by default; 1 when one of them failed (a missed target is no failure)."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"which: {', '.join(BENCHMARKS)}; default all"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"which: {', '.join(BENCHMARKS)}; default all but {', '.join(sorted(LONG))}",
     )
     parser.add_argument(
         "--quick", action="store_true", help="tiny sizes: shows that it works, records nothing"
@@ -44,7 +68,8 @@ def main() -> int:
     warning = busy_warning()
     if warning:
         print(f"warning: {warning}", file=sys.stderr)
-    failed = [name for name in chosen.names or BENCHMARKS if not _measure(name, plan)]
+    names = chosen.names or [name for name in BENCHMARKS if name not in LONG or plan.quick]
+    failed = [name for name in names if not _measure(name, plan)]
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

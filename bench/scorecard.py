@@ -16,10 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 import pyarrow.parquet as pq
-from scipy.optimize import minimize
-from scipy.special import expit
 
 from detection.detector import detectors
+from detection.fitting import POINTS, Fit, Step, bins_of, fit, names, reached, risk_table, steps_of
 from detection.run import run
 from detection.runs import RunFiles
 from detection.scoring import BASE, SIZE
@@ -30,11 +29,6 @@ from sim.campaigns import Campaign, simulate
 
 TARGET = Path(__file__).resolve().parent.parent / "detection" / "scorecard.json"
 VERSION = "2026-11"
-POINTS = 20 / np.log(2)
-VALUE_BINS = (0.1, 0.25, 0.5, 0.75, 0.9)
-SIZE_BINS = (3, 5, 8, 15, 30, 100)
-RIDGE = 10.0
-"""Pulls every step towards zero: signals that say the same share the credit instead of one taking all."""
 PRIOR_MEMBERS = 2.0
 ORGANIZATIONS = 20_000
 WORLDS = [
@@ -68,11 +62,6 @@ class Samples:
     abusive: npt.NDArray[np.bool_]
     sizes: Floats
     baselines: dict[str, float]
-
-
-def names() -> list[str]:
-    """The columns of samples: every detector, and the size."""
-    return [*(one.id for one in detectors()), SIZE]
 
 
 def observe(campaign: Campaign, folder: Path) -> Samples:
@@ -111,53 +100,16 @@ def _samples(files: RunFiles, campaign_of: dict[str, int]) -> Samples:
     return Samples(values, abusive, sizes, baselines)
 
 
-def steps(values: Floats, baselines: dict[str, float]) -> tuple[Floats, list[tuple[str, float]]]:
-    """One column a bin: whether the value reaches it. What is usual in the population earns nothing."""
-    columns, labels = [], []
-    for place, name in enumerate(names()):
-        for at_least in SIZE_BINS if name == SIZE else VALUE_BINS:
-            if name != SIZE and at_least <= baselines[name]:
-                continue
-            columns.append(values[:, place] >= at_least)
-            labels.append((name, float(at_least)))
-    return np.column_stack(columns).astype(float), labels
-
-
-def fit(x: Floats, y: npt.NDArray[np.bool_], weight: Floats) -> Floats:
-    """Intercept and steps of a ridge logistic regression whose steps are not negative."""
-
-    def loss(parameters: Floats) -> tuple[float, Floats]:
-        score = parameters[0] + x @ parameters[1:]
-        value = (
-            np.sum(weight * (np.logaddexp(0, score) - y * score)) + RIDGE * np.sum(parameters[1:] ** 2) / 2
-        )
-        error = weight * (expit(score) - y)
-        return value, np.concatenate([[error.sum()], x.T @ error + RIDGE * parameters[1:]])
-
-    bounds = [(None, None)] + [(0, None)] * x.shape[1]
-    return np.asarray(minimize(loss, np.zeros(x.shape[1] + 1), jac=True, bounds=bounds, method="L-BFGS-B").x)
-
-
-def card(
-    parameters: Floats, labels: list[tuple[str, float]], baselines: dict[str, float]
-) -> dict[str, object]:
-    """The scorecard as it is stored: points of a bin are the sum of the steps up to it."""
-    bins: dict[str, list[dict[str, float]]] = {name: [] for name in names()}
-    totals = dict.fromkeys(names(), 0.0)
-    for (name, at_least), step in zip(labels, parameters[1:] * POINTS, strict=True):
-        before = round(totals[name])
-        totals[name] += step
-        if round(totals[name]) > before:
-            bins[name].append({"at_least": at_least, "points": round(totals[name])})
-    table = [[points, round(100 / (1 + 2 ** (-points / 20)), 3)] for points in range(-400, 401, 10)]
+def card(found: Fit, steps: list[Step], baselines: dict[str, float]) -> dict[str, object]:
+    """The scorecard as it is stored."""
     return {
         "version": VERSION,
         "trained_on": f"{len(WORLDS)} simulated worlds of {ORGANIZATIONS} organizations (bench/scorecard.py)",
-        "base_points": round(float(parameters[0]) * POINTS),
+        "base_points": round(found.start * POINTS),
         "prior_members": PRIOR_MEMBERS,
-        "bins": {name: found for name, found in bins.items() if found},
+        "bins": bins_of(found.weights, steps),
         "baselines": baselines,
-        "risk_table": table,
+        "risk_table": risk_table(),
     }
 
 
@@ -176,10 +128,11 @@ def main() -> int:
         one.id: round(float(np.median([world.baselines.get(one.id, 0.0) for world in worlds])), 4)
         for one in detectors()
     }
-    x, labels = steps(np.concatenate([one.values for one in worlds]), baselines)
+    steps = [one for one in steps_of() if one.signal == SIZE or one.at_least > baselines[one.signal]]
+    x = reached(np.concatenate([one.values for one in worlds]), baselines, steps)
     y = np.concatenate([one.abusive for one in worlds])
     weight = np.sqrt(np.concatenate([one.sizes for one in worlds]))
-    found = card(fit(x, y, weight), labels, baselines)
+    found = card(fit(x, y, weight), steps, baselines)
     TARGET.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
     print(f"wrote {TARGET.name}: base {found['base_points']}")
     return 0

@@ -9,25 +9,36 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 
-from bench.recipe import COLUMNS, KINDS, MIN_WEIGHT, PREDECESSORS, PROVIDERS, STOP_VALUES, Kind
+from bench.recipe import (
+    COLUMNS,
+    HOUR,
+    KINDS,
+    LOG_ODDS,
+    MEMORY,
+    MIN_LOG_ODDS,
+    PREDECESSORS,
+    PRIOR,
+    PROVIDERS,
+    STOP_VALUES,
+    Kind,
+)
 
 
 def main(events: Path, out: Path) -> None:
     """Read events, tie organizations, find communities by Louvain, write `org_id, cluster`."""
     frame = pd.read_parquet(events, columns=list(COLUMNS))
-    population = frame["org_id"].nunique()
-    pairs = pd.concat(
-        [ties_of(frame, name, kind, population) for name, kind in KINDS.items()], ignore_index=True
-    )
-    ties = pairs.groupby(["a", "b"], as_index=False)["weight"].sum()
-    ties = ties[ties["weight"] >= MIN_WEIGHT]
+    pairs = pd.concat([ties_of(frame, name, kind) for name, kind in KINDS.items()], ignore_index=True)
+    families = pairs.groupby(["a", "b", "family"], as_index=False)["weight"].max()
+    ties = families.groupby(["a", "b"], as_index=False)["weight"].sum()
+    ties = ties[ties["weight"] + PRIOR >= MIN_LOG_ODDS]
+    ties["weight"] = (ties["weight"] + PRIOR) / LOG_ODDS
     graph = nx.from_pandas_edgelist(ties, "a", "b", edge_attr="weight")
     communities = nx.community.louvain_communities(graph, weight="weight", seed=1)
     rows = [(org, number) for number, members in enumerate(communities) for org in members]
     pd.DataFrame(rows, columns=["org_id", "cluster"]).to_parquet(out)
 
 
-def ties_of(frame: pd.DataFrame, name: str, kind: Kind, population: int) -> pd.DataFrame:
+def ties_of(frame: pd.DataFrame, name: str, kind: Kind) -> pd.DataFrame:
     """Pairs of organizations that used one value in one session, each with its predecessors, weighed."""
     uses = canonical(frame, name, kind)
     degree = uses.groupby("value")["org_id"].transform("nunique")
@@ -43,10 +54,12 @@ def ties_of(frame: pd.DataFrame, name: str, kind: Kind, population: int) -> pd.D
         same = first["session"] == before["session"]
         now, then = first[same], before[same]
         gap = (now["occurred_at"] - then["occurred_at"]).dt.total_seconds()
-        weight = kind.prior * np.log(population / now["d"]) / np.log(population)
-        weight *= np.maximum(kind.floor, np.exp(-gap / kind.tau)) / np.sqrt(now["d"] - 1)
+        weight = kind.evidence - kind.fade * np.log1p(gap / HOUR) - kind.crowd * np.log(now["d"] - 1)
         pair = np.sort(np.stack([now["org_id"], then["org_id"]], axis=1).astype(str), axis=1)
-        parts.append(pd.DataFrame({"a": pair[:, 0], "b": pair[:, 1], "weight": weight.to_numpy()}))
+        part = pd.DataFrame(
+            {"a": pair[:, 0], "b": pair[:, 1], "family": kind.family, "weight": weight.to_numpy()}
+        )
+        parts.append(part[(part["weight"] > 0) & (gap.to_numpy() <= MEMORY)])
     return pd.concat(parts, ignore_index=True)
 
 

@@ -9,15 +9,29 @@ from pathlib import Path
 import igraph
 import polars as pl
 
-from bench.recipe import COLUMNS, KINDS, MIN_WEIGHT, PREDECESSORS, PROVIDERS, RESOLUTION, STOP_VALUES, Kind
+from bench.recipe import (
+    COLUMNS,
+    HOUR,
+    KINDS,
+    LOG_ODDS,
+    MEMORY,
+    MIN_LOG_ODDS,
+    PREDECESSORS,
+    PRIOR,
+    PROVIDERS,
+    RESOLUTION,
+    STOP_VALUES,
+    Kind,
+)
 
 
 def main(events: Path, out: Path) -> None:
     """Read events, tie organizations, find communities by Leiden CPM, write `org_id, cluster`."""
     frame = pl.read_parquet(events, columns=list(COLUMNS)).with_columns(pl.col("org_id").cast(pl.String))
-    population = frame["org_id"].n_unique()
-    pairs = pl.concat([ties_of(frame, name, kind, population) for name, kind in KINDS.items()])
-    ties = pairs.group_by("a", "b").agg(pl.col("weight").sum()).filter(pl.col("weight") >= MIN_WEIGHT)
+    pairs = pl.concat([ties_of(frame, name, kind) for name, kind in KINDS.items()])
+    families = pairs.group_by("a", "b", "family").agg(pl.col("weight").max())
+    ties = families.group_by("a", "b").agg(pl.col("weight").sum() + PRIOR)
+    ties = ties.filter(pl.col("weight") >= MIN_LOG_ODDS).with_columns(pl.col("weight") / LOG_ODDS)
     ties = ties.sort("a", "b")
     names = pl.concat([ties["a"], ties["b"]]).unique().sort()
     number = pl.DataFrame({"org_id": names, "n": range(len(names))})
@@ -32,7 +46,7 @@ def main(events: Path, out: Path) -> None:
     pl.DataFrame({"org_id": names, "cluster": found.membership}).write_parquet(out)
 
 
-def ties_of(frame: pl.DataFrame, name: str, kind: Kind, population: int) -> pl.DataFrame:
+def ties_of(frame: pl.DataFrame, name: str, kind: Kind) -> pl.DataFrame:
     """Pairs of organizations that used one value in one session, each with its predecessors, weighed."""
     uses = canonical(frame, name, kind)
     shared = uses.group_by("value").agg(pl.col("org_id").n_unique().alias("n")).filter(pl.col("n") > 1)
@@ -44,13 +58,12 @@ def ties_of(frame: pl.DataFrame, name: str, kind: Kind, population: int) -> pl.D
         .with_columns(pl.len().over("session").alias("d"))
         .filter(pl.col("d").is_between(2, kind.cap))
     )
-    parts = [_with_predecessor(first, step, kind, population) for step in range(1, PREDECESSORS + 1)]
+    parts = [_with_predecessor(first, step, kind) for step in range(1, PREDECESSORS + 1)]
     return pl.concat(parts)
 
 
-def _with_predecessor(first: pl.DataFrame, step: int, kind: Kind, population: int) -> pl.DataFrame:
-    decay = (-pl.col("gap") / kind.tau).exp().clip(lower_bound=kind.floor)
-    rarity = (population / pl.col("d")).log() / pl.lit(population).log()
+def _with_predecessor(first: pl.DataFrame, step: int, kind: Kind) -> pl.DataFrame:
+    weight = kind.evidence - kind.fade * (pl.col("gap") / HOUR).log1p() - kind.crowd * (pl.col("d") - 1).log()
     return (
         first.with_columns(
             pl.col("org_id").shift(step).over("session").alias("other"),
@@ -62,8 +75,10 @@ def _with_predecessor(first: pl.DataFrame, step: int, kind: Kind, population: in
         .select(
             pl.min_horizontal("org_id", "other").alias("a"),
             pl.max_horizontal("org_id", "other").alias("b"),
-            (kind.prior * rarity * decay / (pl.col("d") - 1).sqrt()).alias("weight"),
+            pl.lit(kind.family).alias("family"),
+            pl.when(pl.col("gap") <= MEMORY).then(weight).otherwise(0.0).alias("weight"),
         )
+        .filter(pl.col("weight") > 0)
     )
 
 

@@ -14,6 +14,8 @@ from bench.commands import ROOT, WORK, Measured, ringfence
 
 JUDGES = {"evaluate.py", "metrics.py", "baselines.py", "own_features.py", "report.py", "ground_truth.py"}
 """Files of `sim/` that do not shape a world."""
+JUDGE_FOLDERS = {"replay", "adversary"}
+"""Nor does anything in these folders of it."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ def _digest(*packages: str) -> str:
     state = hashlib.sha256()
     for package in packages:
         for path in sorted((ROOT / package).rglob("*.py")):
-            if package != "sim" or path.name not in JUDGES:
+            judges = path.name in JUDGES or path.parent.name in JUDGE_FOLDERS
+            if package != "sim" or not judges:
                 state.update(path.read_bytes())
     return state.hexdigest()[:10]

@@ -6,6 +6,7 @@ import base64
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 
 import numpy as np
 import numpy.typing as npt
@@ -44,9 +45,14 @@ LINEAGE = pa.schema(
 )
 
 
-def cluster_id(founder: str, born: datetime) -> str:
-    """`cl_` and ten base32 characters of the SHA-256 of the founding organization and the as-of of its birth."""
-    digest = hashlib.sha256(f"{founder}\n{born.isoformat()}".encode()).digest()
+def cluster_id(founder: str, born: datetime, again: int = 0) -> str:
+    """`cl_` and ten base32 characters of the SHA-256 of the founding organization and the as-of of its birth.
+
+    `again` counts up where that id is taken: a cluster that was split in a second run of the same as-of leaves its
+    founder and its id in different parts.
+    """
+    what = f"{founder}\n{born.isoformat()}" + (f"\n{again}" if again else "")
+    digest = hashlib.sha256(what.encode()).digest()
     return "cl_" + base64.b32encode(digest).decode("ascii")[:10].lower()
 
 
@@ -83,14 +89,20 @@ def identify(
     ids: dict[int, str] = {}
     founder: dict[int, str] = {}
     born_at: dict[int, datetime] = {}
+    taken = set(previous.founder)
     for name, members in groups.items():
         if name in kept:
             old = kept[name]
             ids[name], founder[name], born_at[name] = old, previous.founder[old], previous.born_at[old]
         else:
             first = org_ids[min(members, key=lambda org: (first_at[org], org))]
-            ids[name], founder[name], born_at[name] = cluster_id(first, as_of), first, as_of
+            ids[name], founder[name], born_at[name] = _free(first, as_of, taken), first, as_of
+            taken.add(ids[name])
     return Identified(ids, founder, born_at, _lineage(groups, ids, kept, overlaps, sizes, as_of))
+
+
+def _free(founder: str, born: datetime, taken: set[str]) -> str:
+    return next(found for again in count() if (found := cluster_id(founder, born, again)) not in taken)
 
 
 def _overlaps(

@@ -101,21 +101,33 @@ def _scan(ties: Ties, settings: DetectionSettings) -> Ints:
 def _join(labels: Ints, ties: Ties, resolution: float, settings: DetectionSettings) -> Ints:
     """Join communities that belong together at a lower resolution, unless one of them hardly owes the others.
 
-    Each part of a join must have at least `join_share` of its weight (inside it, and to the other parts) with the
-    other parts: a self-contained ring does not take in the bystanders that lean on it, nor does it merge with another.
+    Each part of a join must have at least `join_share` of its weight (inside it, and to the other parts), or of its
+    members but `join_members` at least, tied to the other parts: a self-contained ring does not take in the bystanders
+    that lean on it, nor does it merge with another, though parts of one may owe each other little of their weight.
     """
     quotient, inside = _quotient(labels, ties)
-    joined = _leiden(quotient, np.bincount(labels), resolution, settings)
+    sizes = np.bincount(labels)
+    joined = _leiden(quotient, sizes, resolution, settings)
+    few = np.maximum(settings.join_share * sizes, settings.join_members)
     while True:
         together = joined[quotient.a] == joined[quotient.b]
         outward = np.zeros(quotient.n)
         for end in (quotient.a, quotient.b):
             outward += np.bincount(end[together], weights=quotient.weight[together], minlength=quotient.n)
         leaning = (outward > 0) & (outward < settings.join_share * (outward + inside))
+        leaning &= _touching(labels, ties, joined) < few
         if not leaning.any():
             break
         joined[leaning] = joined.max() + 1 + np.arange(np.count_nonzero(leaning))
     return np.asarray(np.unique(joined, return_inverse=True)[1][labels], dtype=np.int64)
+
+
+def _touching(labels: Ints, ties: Ties, joined: Ints) -> Ints:
+    """How many members of each community have a tie to another one that it is joined with."""
+    one, other = labels[ties.a], labels[ties.b]
+    across = (one != other) & (joined[one] == joined[other])
+    members = np.unique(np.concatenate([ties.a[across], ties.b[across]]))
+    return np.bincount(labels[members], minlength=len(joined)).astype(np.int64)
 
 
 def _quotient(labels: Ints, ties: Ties) -> tuple[Ties, Ints]:

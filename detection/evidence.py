@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from detection.detector import Detector
+from detection.detector import MEMBER_TABLES, SIGNAL_ROWS, Detector
 from detection.engines.duckdb import Engine
 from detection.links import Progress
 from detection.scoring import Scorecard
 from detection.settings import DetectionSettings
 
 Ints = npt.NDArray[np.int64]
+Beside = Callable[[Engine], tuple[Detector, ...]]
+"""Adds to `signal_rows` what other detectors found, and returns those that did."""
 
 
 def groups(membership: Ints, settings: DetectionSettings) -> pa.Table:
@@ -34,19 +38,22 @@ def groups(membership: Ints, settings: DetectionSettings) -> pa.Table:
 
 
 def detect(
-    engine: Engine, detectors: tuple[Detector, ...], scorecard: Scorecard, small: bool, progress: Progress
+    engine: Engine,
+    detectors: tuple[Detector, ...],
+    scorecard: Scorecard,
+    small: bool,
+    progress: Progress,
+    beside: Beside | None = None,
 ) -> None:
-    """Run every detector over `members`; leaves `signal_rows`, `baselines`, `signal_values` and `signal_points`.
+    """Run every detector over `members`; leaves `signal_rows`, `baselines`, `signal_values`, `signal_points` and
+    `operators`.
 
-    With `small`, the population is too small to measure baselines on, and those of the scorecard are used.
+    With `small`, the population is too small to measure baselines on, and those of the scorecard are used. `beside`
+    adds rows of detectors that are not of this package, while the tables of members are there.
     """
-    engine.stage("member_links")
-    engine.stage("member_activity")
-    engine.empty(
-        "signal_rows",
-        "signal VARCHAR, cluster BIGINT, org INTEGER, value DOUBLE,"
-        " kind VARCHAR, key UUID, happened_at BIGINT, count BIGINT",
-    )
+    for table in MEMBER_TABLES:
+        engine.stage(table)
+    engine.empty("signal_rows", SIGNAL_ROWS)
     for done, detector in enumerate(detectors):
         progress("signals", done, len(detectors))
         engine.append(
@@ -55,13 +62,15 @@ def detect(
             f" FROM ({detector.sql}) WHERE value IS NOT NULL",
         )
     progress("signals", len(detectors), len(detectors))
+    detectors = (*detectors, *(beside(engine) if beside is not None else ()))
     engine.register("baselines", _baselines(engine, detectors, scorecard, small))
     engine.register("bins", scorecard.bins_table())
     engine.register("scoring", pa.table({"prior_members": pa.array([scorecard.prior_members])}))
     engine.stage("signal_values")
     engine.stage("signal_points")
     engine.stage("member_points")
-    engine.drop("member_links", "member_activity")
+    engine.stage("operators")
+    engine.drop(*MEMBER_TABLES)
 
 
 def _baselines(

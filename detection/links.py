@@ -24,15 +24,28 @@ from queries import load
 
 Progress = Callable[[str, int, int | None], None]
 
-AGGREGATES = ("links", "activity", "referrals")
+AGGREGATES = (
+    "links",
+    "activity",
+    "referrals",
+    "decisions",
+    "sources",
+    "repeats",
+    "addresses",
+    "clients",
+    "hours",
+    "keys",
+    "proofs",
+)
 """What is kept of the events: each is the stage `day_NAME` of queries/sql, and the run reads it as `NAME_parts`."""
 FOLDER = "aggregates"
 BUNDLE_ROWS = 250_000
 _LISTING = "files.json"
-_EVENTS = (
-    "*, epoch_us(occurred_at) AS happened_at,"
+EVENT_COLUMNS = (
+    "*, epoch_us(occurred_at) AS happened_at, epoch_us(ingested_at) AS arrived_at,"
     " epoch_us(occurred_at) // 43200000000 AS half_day, epoch_us(occurred_at) // 86400000000 AS day_number"
 )
+"""What the stages `day_NAME` read as `events`: the facts, with times as whole numbers (µs, half days, days)."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +131,7 @@ def _aggregate(
     engine: Engine, root: Path, names: list[str], paths: list[Path], as_of: datetime | None
 ) -> _Bundle:
     where = "TRUE" if as_of is None else f"epoch_us(occurred_at) <= {microseconds(as_of)}"
-    engine.read("events", paths, _EVENTS, where)
+    engine.read("events", paths, EVENT_COLUMNS, where)
     folder = root / secrets.token_hex(8)
     making = folder.with_name(f".{folder.name}")
     making.mkdir(parents=True)

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from detection.clusters import Identified, Previous
 from detection.communities import Ties
-from detection.detector import detectors
+from detection.detector import Detector, detectors
 from detection.engines.duckdb import Engine
 from detection.links import Progress, microseconds
 from detection.runs import TABLES, Runs
@@ -48,8 +48,18 @@ def previous(runs: Runs) -> Previous:
     )
 
 
-def score(engine: Engine, scorecard: Scorecard, identified: Identified, membership: Ints, ties: Ties) -> None:
-    """Total the points of clusters and members; leaves `scored_clusters`, `scored_members` and `evidence_points`."""
+def score(
+    engine: Engine,
+    scorecard: Scorecard,
+    identified: Identified,
+    membership: Ints,
+    ties: Ties,
+    others: tuple[Detector, ...] = (),
+) -> None:
+    """Total the points of clusters and members; leaves `scored_clusters`, `scored_members` and `evidence_points`.
+
+    `others` are detectors that scored, too, without being of this package.
+    """
     clusters = np.array(sorted(identified.ids), dtype=np.int64)
     sizes = np.bincount(
         np.searchsorted(clusters, membership[np.isin(membership, clusters)]), minlength=len(clusters)
@@ -61,7 +71,8 @@ def score(engine: Engine, scorecard: Scorecard, identified: Identified, membersh
     )
     by_cluster = _by_cluster(clusters, summed)
     totals = np.array([sum(points.values()) for points in by_cluster.values()])
-    scored = _clusters(identified, clusters, sizes, totals, by_cluster, scorecard)
+    known = (*detectors(), *others)
+    scored = _clusters(identified, clusters, sizes, totals, by_cluster, scorecard, known)
     engine.register(
         "scored_clusters", scored.append_column("ties", [_ties_inside(clusters, membership, ties)])
     )
@@ -113,8 +124,8 @@ def _clusters(
     totals: npt.NDArray[np.float64],
     by_cluster: dict[int, dict[str, float]],
     scorecard: Scorecard,
+    known: tuple[Detector, ...],
 ) -> pa.Table:
-    known = detectors()
     names = [int(name) for name in clusters]
     patterns = [pattern(by_cluster[name], known) for name in names]
     ids = [identified.ids[name] for name in names]
@@ -179,11 +190,18 @@ def write_links(engine: Engine, folder: Path) -> None:
         engine.write_dated(load(f"out_{table}").sql, folder / f"{table}.parquet")
 
 
-def write(engine: Engine, folder: Path, recent: list[Path], as_of: datetime, progress: Progress) -> None:
+def write(
+    engine: Engine,
+    folder: Path,
+    recent: list[Path],
+    as_of: datetime,
+    progress: Progress,
+    others: tuple[Detector, ...] = (),
+) -> None:
     """Write every other table of the run as a Parquet file, sorted by what people ask for."""
     end = microseconds(as_of)
     engine.register("moment", pa.table({"as_of": [end], "day_before": [end - DAY]}))
-    engine.register("signals", _signals())
+    engine.register("signals", _signals((*detectors(), *others)))
     engine.read(
         "recent_costs",
         recent,
@@ -197,8 +215,7 @@ def write(engine: Engine, folder: Path, recent: list[Path], as_of: datetime, pro
     progress("write", len(left), len(left))
 
 
-def _signals() -> pa.Table:
-    known = detectors()
+def _signals(known: tuple[Detector, ...]) -> pa.Table:
     rows = [(one.id, one.title, one.group, one.fact) for one in known]
     rows.append((BASE, "Where every cluster starts", "common", "abuse is rare among small groups"))
     rows.append((SIZE, "Size", "common", "{eligible} organizations belong together"))

@@ -21,17 +21,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from detection import results
+from detection import admission, results
 from detection.clusters import group, identify
 from detection.communities import Ints, Ties, communities
+from detection.constraints import separate
 from detection.correlate import correlate
+from detection.decisions import Decisions, decide
 from detection.detector import detectors
 from detection.engines.duckdb import Engine
 from detection.evidence import detect, groups
+from detection.grades import grade
+from detection.lifecycle.running import HomeDetectors
 from detection.links import Parts, Progress, aggregate
+from detection.networks import know_addresses
 from detection.runs import TABLES, UNFINISHED, Manifest, RunFiles, Runs
-from detection.scoring import shipped
+from detection.samples import rules_of
+from detection.scorecards import Scorecards, admission_with
 from detection.settings import DetectionSettings, SourceSettings, default_sources
+from detection.significance import confirm
+from detection.sources import Findings, examine
 from graph.errors import RingfenceError
 from graph.facts import EventFile, FactsReader
 from graph.home import Home
@@ -90,6 +98,26 @@ def run(
         return _Run(home, settings, trusted, facts, as_of or latest, progress).execute(publisher)
 
 
+def bring_back(
+    engine: Engine,
+    home: Home,
+    settings: DetectionSettings,
+    sources: Mapping[str, SourceSettings],
+    as_of: datetime,
+    scratch: Path,
+) -> tuple[pa.Table, Decisions]:
+    """Leave in the engine what a run as of `as_of` knows before it looks for communities.
+
+    Returns the organizations (org, org_id, …) and what was decided about them. Whoever calls must hold the home.
+    """
+    facts = FactsReader(home)
+    files = [file for file in facts.event_files() if file.first <= as_of]
+    again = _Run(home, settings, dict(sources), facts, as_of, quiet)
+    organizations = again.organizations(engine, aggregate(engine, home, files, as_of, scratch, quiet))
+    again.know(engine, len(organizations))
+    return organizations, again.decisions
+
+
 @contextmanager
 def alone(home: Home) -> Iterator[None]:
     """The right to write to the home's runs and aggregates; one process at a time has it.
@@ -127,8 +155,12 @@ class _Run:
         self.sources = sources
         self.progress = progress
         self.runs = Runs(home)
+        self.home_detectors = HomeDetectors.of(home, settings)
+        self.scorecard = self.home_detectors.weighed(Scorecards(home).active())
         self.clock = Clock()
         self.warnings: list[str] = []
+        self.decisions: Decisions
+        self.findings: Findings
         self.started = datetime.now(UTC)
 
     def execute(self, publisher: Publisher | None) -> RunFiles:
@@ -149,11 +181,13 @@ class _Run:
         ):
             with self.clock.part("links"):
                 parts = aggregate(engine, self.home, files, self.as_of, Path(scratch), self.progress)
-            organizations = self._organizations(engine, parts)
+            organizations = self.organizations(engine, parts)
             membership, ties = self._communities(engine, organizations, folder)
             self._clusters(engine, organizations, membership, ties)
             with self.clock.part("write"):
-                results.write(engine, folder, self._recent(files), self.as_of, self.progress)
+                others = self.home_detectors.counting
+                results.write(engine, folder, self._recent(files), self.as_of, self.progress, others)
+                self.home_detectors.write(engine, folder)
             counts = {table: pq.read_metadata(folder / f"{table}.parquet").num_rows for table in TABLES}
             counts["events"] = sum(file.rows for file in files)
             counts["files_aggregated"] = parts.made
@@ -171,7 +205,8 @@ class _Run:
         )
         return f"run_{self.as_of:%Y%m%dT%H%M%SZ}_{hashlib.sha256(what.encode()).hexdigest()[:8]}"
 
-    def _organizations(self, engine: Engine, parts: Parts) -> pa.Table:
+    def organizations(self, engine: Engine, parts: Parts) -> pa.Table:
+        """Read the aggregates; the organizations in the order of their numbers."""
         with self.clock.part("organizations"):
             for name, files in parts.files.items():
                 engine.read(f"{name}_parts", files)
@@ -181,13 +216,23 @@ class _Run:
                 "key AS organization, ANY_VALUE(canonical) AS org_id",
                 "kind = 'organization' GROUP BY key",
             )
+            admission.trust(engine, self.sources, parts.files["links"])
             engine.stage("organizations")
             engine.stage("referrals")
+            self.decisions = decide(engine)
+            self.findings = examine(engine, self.sources, self.as_of)
+            self.warnings += [*self.decisions.warnings, *self.findings.unfit, *self.findings.doubts]
             return engine.fetch("SELECT org, org_id, first_at, created_at FROM organizations ORDER BY org")
+
+    def know(self, engine: Engine, population: int) -> None:
+        """All that is known of organizations and what they share, before communities are looked for."""
+        know_addresses(engine, self.home, self.facts)
+        correlate(engine, self.settings, population, self.progress)
+        admission.prepare(engine, self.settings.admission)
 
     def _communities(self, engine: Engine, organizations: pa.Table, folder: Path) -> tuple[Ints, Ties]:
         with self.clock.part("ties"):
-            correlate(engine, self.settings, len(organizations), self.progress)
+            self.know(engine, len(organizations))
             found = engine.fetch("SELECT a, b, weight FROM ties ORDER BY a, b")
         ties = Ties(
             len(organizations), *(found[name].to_numpy().astype(np.int64) for name in ("a", "b", "weight"))
@@ -196,12 +241,12 @@ class _Run:
             self.progress("communities", 0, None)
             # igraph leaves one core idle, and does not touch the engine
             written = beside.submit(results.write_links, engine, folder)
-            membership = communities(ties, self.settings)
+            membership = separate(communities(ties, self.settings), ties, self.decisions.not_linked)
             written.result()
         return membership, ties
 
     def _clusters(self, engine: Engine, organizations: pa.Table, membership: Ints, ties: Ties) -> None:
-        scorecard = shipped()
+        scorecard = self.scorecard
         small = len(organizations) < self.settings.small_population
         if small:
             self.warnings.append(
@@ -224,15 +269,23 @@ class _Run:
             )
         with self.clock.part("signals"):
             engine.register("members", groups(membership, self.settings))
-            detect(engine, detectors(), scorecard, small, self.progress)
+            detect(engine, detectors(), scorecard, small, self.progress, self.home_detectors)
         with self.clock.part("scores"):
-            results.score(engine, scorecard, identified, membership, ties)
+            others = self.home_detectors.counting
+            results.score(engine, scorecard, identified, membership, ties, others)
+        with self.clock.part("significance"):
+            confirm(engine, membership)
+        with self.clock.part("admission"):
+            admission.admit(engine, admission_with(self.settings.admission, self.scorecard))
 
     def _recent(self, files: list[EventFile]) -> list[Path]:
         return [file.path for file in files if (self.as_of - file.last).days < 1]
 
     def _manifest(self, run_id: str, previous: str | None, folder: Path, counts: dict[str, int]) -> Manifest:
         commits = self.facts.commits()
+        settings = self.settings.model_dump(mode="json")
+        rules = rules_of(settings, self.scorecard.version, version("ringfence"))
+        reviews = grade(self.home, rules)
         return Manifest(
             run_id=run_id,
             as_of=self.as_of,
@@ -243,14 +296,19 @@ class _Run:
                 "last_sequence": max((commit.sequence for commit in commits), default=0),
                 "events": counts["events"],
             },
-            settings=self.settings.model_dump(mode="json"),
+            settings=settings,
+            scorecard=self.scorecard.version,
+            grade=reviews.level,
+            reviews=reviews.as_plain(),
+            unfit_for_lasting_actions=list(self.findings.unfit),
             sources={name: source.model_dump(mode="json") for name, source in self.sources.items()},
             versions={"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
             counts=counts,
             timings=self.clock.timings,
             peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
             checksums={path.name: _digest(path) for path in sorted(folder.iterdir())},
-            warnings=self.warnings,
+            detectors=self.home_detectors.ran,
+            warnings=[*self.warnings, *self.home_detectors.warnings],
         )
 
 

@@ -31,11 +31,18 @@ TABLES = (
     "organizations",
     "lineage",
     "referrals",
+    "admission",
 )
 
 
 class Manifest(BaseModel):
-    """The record of one run: from what, with what, how long, and what came out."""
+    """The record of one run: from what, with what, how long, and what came out.
+
+    `grade` says how well reviews support that its actionable members are abusive (`unproven`, `supported` or `proven`,
+    for a ban), `reviews` on what that rests. `unfit_for_lasting_actions` gives the reasons why nobody may be banned on
+    the strength of this run; `scorecard` is the version that scored. `detectors` are those of the home that ran, with
+    the digest of their files, or why they did not.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     run_id: str
@@ -45,6 +52,11 @@ class Manifest(BaseModel):
     inputs: dict[str, int]
     settings: dict[str, Any]
     sources: dict[str, Any] = {}
+    detectors: dict[str, Any] = {}
+    scorecard: str = ""
+    grade: str = "unproven"
+    reviews: dict[str, Any] = {}
+    unfit_for_lasting_actions: list[str] = []
     versions: dict[str, str]
     counts: dict[str, int]
     timings: dict[str, float]

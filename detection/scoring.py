@@ -45,6 +45,8 @@ class Scorecard(BaseModel):
     bins: dict[str, tuple[Bin, ...]]
     baselines: dict[str, float]
     risk_table: tuple[tuple[float, float], ...]
+    threshold: float | None = Field(default=None, ge=0, le=100)
+    """Least risk of whoever may be acted on, where labels ask for more than the settings do."""
 
     @model_validator(mode="after")
     def _monotone(self) -> Scorecard:

@@ -13,9 +13,10 @@ from typer.main import get_command
 
 from api.cli import ABOUT, application
 from api.settings import Settings
-from detection.detector import detectors
+from detection.detector import MEMBER_TABLES, detectors
 from detection.scoring import SIZE, Scorecard, shipped
 from graph.schema import schema_markdown
+from queries import load
 from queries.named import markdown as queries_markdown
 
 FOLDER = Path(__file__).parent
@@ -66,11 +67,19 @@ def settings_page() -> str:
         " error. Apart from settings there are `RINGFENCE_HOME`, `RINGFENCE_PEPPER_FILE` and `RINGFENCE_DEBUG`.",
     ]
     for section, field in Settings.model_fields.items():
-        lines += [f"\n## {section}\n", "| key | type | default | meaning |", "|---|---|---|---|"]
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            lines += list(_rows(kind, ""))
-            lines += [line for name in kind.model_fields for line in _table(section, name, kind)]
+            lines += [
+                f"\n## {section}\n",
+                "| key | type | default | meaning |",
+                "|---|---|---|---|",
+                *_rows(kind, ""),
+            ]
+            lines += [
+                line for name in kind.model_fields for line in _table(f"### {section}.{name}", name, kind)
+            ]
+        else:
+            lines += _table(f"## {section}", section, Settings)
     return NOTE + "\n".join(lines) + "\n"
 
 
@@ -106,7 +115,7 @@ def _docstrings(model: type[BaseModel]) -> dict[str, str]:
     return found
 
 
-def _table(section: str, name: str, model: type[BaseModel]) -> list[str]:
+def _table(heading: str, name: str, model: type[BaseModel]) -> list[str]:
     """A setting that is a table of models, with its defaults: a row an entry."""
     entries = model.model_fields[name].get_default(call_default_factory=True)
     if not isinstance(entries, dict) or not all(isinstance(each, BaseModel) for each in entries.values()):
@@ -114,7 +123,7 @@ def _table(section: str, name: str, model: type[BaseModel]) -> list[str]:
     kind = type(next(iter(entries.values())))
     columns = list(kind.model_fields)
     about = " ".join((kind.__doc__ or "").split())
-    lines = [f"\n### {section}.{name}\n", about, "", f"| {name} | {' | '.join(columns)} |"]
+    lines = [f"\n{heading}\n", about, "", f"| {name} | {' | '.join(columns)} |"]
     lines.append("|---" * (len(columns) + 1) + "|")
     for entry, value in entries.items():
         cells = [_default(getattr(value, column)) for column in columns]
@@ -162,13 +171,19 @@ def signals_page() -> str:
         f"Scorecard {card.version}, trained on {card.trained_on}."
         f" Every cluster starts with {card.base_points:g} points;"
         " 20 points double the odds. A value is the share of the members that show the signal (or the mean of what they"
-        " show), drawn towards the population's baseline.\n",
+        " show), drawn towards the population's baseline; bins at or below the baseline earn nothing.\n",
+        "What detectors read:\n",
+        "| table | what it holds |\n|---|---|",
+        *(f"| `{name}` | {load(name).purpose} |" for name in MEMBER_TABLES),
+        "",
     ]
     for one in detectors():
         reads = ", ".join(f"`{table}`" for table in one.reads)
         lines += [
             f"## {one.title} (`{one.id}`)\n",
             f"{one.meaning}\n",
+            f"*Fact:* {one.fact.format(affected='3', eligible='4')}.\n",
+            f"*Alike, and innocent:* {one.innocent}\n",
             f"Points: {_points(card, one.id)}. Speaks for: {one.group}. Evidence class: {one.evidence_class}."
             f" Reads: {reads}. Usual in simulated worlds: {card.baselines.get(one.id, 0):.2%}.\n",
         ]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from graph.errors import RingfenceError
@@ -18,6 +19,10 @@ _COLUMNS = ["cluster_id", "previous_id", "change", "jaccard", "as_of"]
 _UNCHANGED = "kept"
 _ENDED = "dissolved"
 _ONWARD = ("merged", "split")
+
+
+class UnknownClusterError(RingfenceError):
+    """No run that is kept has the cluster."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +46,15 @@ class Change:
 class Lineage:
     """The changes of a cluster and of those that it led to, oldest first, then by cluster and previous one.
 
-    `alive` says whether the latest run has it, `successors` which other clusters of that run its members went to.
+    `alive` says whether the latest run has it, `successors` which other clusters of that run its members went to,
+    `last_run` which run had it last (None when those runs are gone).
     """
 
     cluster_id: str
     changes: tuple[Change, ...]
     alive: bool
     successors: tuple[str, ...]
+    last_run: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,39 +65,33 @@ class _Run:
     folder: Path
 
 
-def lineage(runs: Path, cluster_id: str) -> Lineage:
+def lineage(runs: Path, cluster_id: str, until: str | None = None) -> Lineage:
     """The lineage of a cluster over the runs in a folder. Runs that changed nothing about it are left out.
 
-    Raises RingfenceError when no run knows the cluster, or a file cannot be read.
+    `until` is the run that counts as the latest. Raises UnknownClusterError when no run knows the cluster,
+    RingfenceError when a file cannot be read.
     """
     followed = {cluster_id}
     changes: list[Change] = []
     living: set[str] = set()
-    known = False
-    for run in _serving(runs):
-        rows = _rows(run)
-        living = {row["cluster_id"] for row in rows if row["change"] != _ENDED}
-        known |= cluster_id in living
-        for row in rows:
-            if row["change"] in _ONWARD and row["previous_id"] in followed:
-                followed.add(row["cluster_id"])
-        changes += [
-            Change(run_id=run.run_id, **row)
-            for row in rows
-            if row["change"] != _UNCHANGED
-            and (row["cluster_id"] in followed or row["previous_id"] in followed)
-        ]
-    if not known and not changes:
-        raise RingfenceError(
+    last_run = None
+    for run in _known_by(runs, until):
+        rows, living = _rows(run, followed)
+        followed |= {row["cluster_id"] for row in rows if row["change"] in _ONWARD}
+        if cluster_id in living:
+            last_run = run.run_id
+        changes += [Change(run_id=run.run_id, **row) for row in rows if row["change"] != _UNCHANGED]
+    if last_run is None and not changes:
+        raise UnknownClusterError(
             f"no run that is kept has a cluster {cluster_id}",
             "List the clusters: ringfence clusters",
-            exit_code=2,
         )
     successors = tuple(sorted(followed & living - {cluster_id}))
-    return Lineage(cluster_id, tuple(changes), cluster_id in living, successors)
+    return Lineage(cluster_id, tuple(changes), cluster_id in living, successors, last_run)
 
 
-def _rows(run: _Run) -> list[dict[str, Any]]:
+def _rows(run: _Run, followed: set[str]) -> tuple[list[dict[str, Any]], set[str]]:
+    """What a run did to the followed clusters and to those that they led to, and which of all these live."""
     path = run.folder / "lineage.parquet"
     try:
         table = pq.read_table(path, columns=_COLUMNS)
@@ -98,14 +99,31 @@ def _rows(run: _Run) -> list[dict[str, Any]]:
         raise RingfenceError(
             f"the file {path} cannot be read", "Delete its folder, then run again: ringfence run"
         ) from error
+    led = pc.and_(
+        pc.is_in(table["previous_id"], pa.array(followed, pa.string())),
+        pc.is_in(table["change"], pa.array(_ONWARD)),
+    )
+    reached = pa.array(followed | set(table["cluster_id"].filter(led).to_pylist()), pa.string())
+    about = pc.or_(pc.is_in(table["cluster_id"], reached), pc.is_in(table["previous_id"], reached))
     order = [(name, "ascending") for name in ("cluster_id", "previous_id", "change")]
-    rows: list[dict[str, Any]] = table.sort_by(order).to_pylist()
-    return rows
+    rows: list[dict[str, Any]] = table.filter(about).sort_by(order).to_pylist()
+    return rows, {row["cluster_id"] for row in rows if row["change"] != _ENDED}
 
 
-def _serving(runs: Path) -> Sequence[_Run]:
-    """The runs that served, oldest first: one that a later run started over from the same place did not."""
+def _known_by(runs: Path, until: str | None) -> Sequence[_Run]:
+    """The runs that had served when `until` was made, and itself, oldest first."""
     found = sorted(_finished(runs), key=lambda run: (run.created_at, run.run_id))
+    if until is None:
+        return _serving(found)
+    places = [run.run_id for run in found]
+    if until not in places:
+        raise RingfenceError(f"there is no run {until!r}", "List them: ringfence runs", exit_code=2)
+    last = found[places.index(until)]
+    return [run for run in _serving(found) if run.created_at < last.created_at] + [last]
+
+
+def _serving(found: Sequence[_Run]) -> Sequence[_Run]:
+    """Those of all runs that served: one that a later run started over from the same place did not."""
     continued = {run.previous for run in found}
     last = {run.previous: run.run_id for run in found}
     return [run for run in found if run.run_id in continued or last[run.previous] == run.run_id]

@@ -18,11 +18,11 @@ from graph.texts import Texts
 PROOFS = ("device_attested", "phone_verified")
 """Kinds of links that only say how well another kind's link is proven: the other kind has them all."""
 
-LINK_COLUMNS = ("kind", "key", "organization", "first_at", "last_at", "uses", "weight")
+LINK_COLUMNS = ("kind", "key", "organization", "first_at", "last_at", "uses", "weight", "evidence_class")
 WEIGHT_DIGITS = 3
 """Finer, each weight would change with every organization that the population gains."""
 
-_PROPERTIES = ["first_at", "last_at", "uses", "weight"]
+_PROPERTIES = ["first_at", "last_at", "uses", "weight", "evidence_class"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,6 @@ def uses(rel: RelationshipType, links: Links) -> pa.RecordBatch:
     """Links as relationships, ascending by target and source."""
     columns = {name: links.table[name] for name in links.table.column_names}
     columns |= {"source": links.organizations.arrow(), "target": links.keys.arrow()}
-    columns["evidence_class"] = pa.nulls(len(links.keys), pa.string())
     return as_batch(columns, rel.arrow)
 
 

@@ -132,7 +132,7 @@ class _LinkChanges:
         ends = ["kind", "key", "organization"]
         rows = match(old, new, ends)
         counted = differing(old, new, rows, list(_COUNTED))
-        changed = counted | differing(old, new, rows, ["weight"])
+        changed = counted | differing(old, new, rows, ["weight", "evidence_class"])
         gone = old.take(pa.array(rows.gone))
         telling = new.take(pa.array(np.concatenate([rows.fresh, rows.new[counted]])))
         touched = KeySet(concat([Keys.of(telling["key"]), Keys.of(gone["key"])]))

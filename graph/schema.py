@@ -268,7 +268,7 @@ def _link(name: str, target: str, meaning: str) -> RelationshipType:
             Property(
                 "evidence_class",
                 PropertyType.TEXT,
-                "`unilateral`, `mutual` or `verified`; null until it is evaluated.",
+                "What it took to make the link: `unilateral`, `mutual` or `verified`; null: not told.",
             ),
         ),
         degree="degree",

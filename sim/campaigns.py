@@ -13,7 +13,7 @@ import numpy as np
 
 from sim.bystanders import KINDS, Crowd, Kind, group_sizes
 from sim.events import Batch
-from sim.framing import Victims, choose, frame
+from sim.framing import frame
 from sim.lifecycle import emit
 from sim.mix import Int64
 from sim.operation import Operation
@@ -22,6 +22,7 @@ from sim.rings import Difficulty, Rings, muster, plan
 from sim.spill import Spill
 from sim.tactics import conspire
 from sim.truth import Truth
+from sim.victims import Victims, choose
 from sim.world import World
 
 Progress = Callable[[str, int, int], None]
@@ -41,8 +42,9 @@ class Campaign:
     `organizations` in all, of which `abusive_share` belongs to rings, over `days` days (absent: 30, or a year for
     `serial`) from `start` (absent: so that the last day is 30 September 2026). `attack_days` crowds all rings into so
     many days, most of them one operator's, as in the incident. `events_per_organization` is aimed at, not met exactly.
-    `framed_victims` honest organizations (fewer, if there are not as many ordinary people with a telephone) are tied
-    to rings by forged identifiers: one, three or ten each, in turn. Raises ValueError for settings that make no sense.
+    `framed_victims` honest organizations (fewer, if there are not as many ordinary people with a telephone) are framed
+    by rings, every kind of victim in every way in turn (see `sim.victims`). On day `launch_day` of the window (the
+    first is 0) the public signs up ten times as often as on others. Raises ValueError for settings that make no sense.
     """
 
     organizations: int = 100_000
@@ -54,6 +56,7 @@ class Campaign:
     attack_days: int | None = None
     events_per_organization: float = 20.0
     framed_victims: int = 0
+    launch_day: int | None = None
 
     def __post_init__(self) -> None:
         problems = {
@@ -67,6 +70,7 @@ class Campaign:
             "start must have a time zone": self.start is not None and self.start.tzinfo is None,
             "events_per_organization must be at least 10": self.events_per_organization < 10,
             "framed_victims must not be negative": self.framed_victims < 0,
+            "launch_day must be a day of the window": not 0 <= (self.launch_day or 0) < self.window_days,
         }
         wrong = [problem for problem, applies in problems.items() if applies]
         if wrong:
@@ -109,7 +113,14 @@ def simulate(settings: Campaign, out: Path, progress: Progress | None = None) ->
     tell = progress or (lambda _stage, _done, _total: None)
     out.mkdir(parents=True, exist_ok=True)
     start = int(settings.first_moment.timestamp()) * 1_000_000
-    world = World(settings.organizations, settings.abusive, settings.seed, start, settings.window_days)
+    world = World(
+        settings.organizations,
+        settings.abusive,
+        settings.seed,
+        start,
+        settings.window_days,
+        settings.launch_day,
+    )
     rings = plan(world, settings.abusive, settings.difficulty, settings.attack_days)
     with tempfile.TemporaryDirectory(dir=out, prefix=".simulate-") as scratch:
         run = _Run(
@@ -178,7 +189,7 @@ class _Run:
         p = draw(self.world, org, rng, self._scale)
         kind.alter(Crowd(p, np.arange(len(org)), np.repeat(np.arange(len(sizes)), sizes), self.world, rng))
         if name == "plain_user" and self.victims is None and self.settings.framed_victims:
-            self.victims = choose(p, self.settings.framed_victims, rng)
+            self.victims = choose(p, self.settings.framed_victims, self.world, rng)
         batch = Batch()
         emit(batch, p, self.world, rng)
         self.truth.add_honest(org, name, p.pays)
@@ -196,9 +207,9 @@ class _Run:
             emit(batch, p, self.world, rng)
             self.truth.add_abusive(p.org, members, p.pays)
             if self.victims is not None:
-                victims = self.victims.part(index, len(lots))
+                victims = self.victims.of(slice(index, None, len(lots)))
                 frame(batch, victims, p, members, rng)
-                self.truth.frame(victims.org)
+                self.truth.frame(victims.org, victims.names())
             self._flush(batch, rng)
 
 

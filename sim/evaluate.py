@@ -19,7 +19,7 @@ from sim import metrics
 from sim.ground_truth import GroundTruth, Names, read_truth
 from sim.metrics import LEGITIMATE, UNLISTED, BCubed, Flags, Floats, Integers, RingsFound
 from sim.own_features import own_features
-from sim.report import NOT_ADMITTED, Baseline, EvaluationReport, Flagged
+from sim.report import NOT_ADMITTED, Baseline, EvaluationReport, Flagged, Spared
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -27,6 +27,7 @@ PRECISIONS = (0.9, 0.95, 0.99, 0.999)
 THRESHOLDS = (50.0, 70.0, 90.0)
 RING_SIZE = 8
 SEED = 4
+UNCLUSTERED = "in no cluster"
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Outcome:
     actionable: Flags
     admitted: bool
     """Was admission evaluated at all?"""
+    spared: Names
+    """Why each is not actionable; `""` for whoever is."""
 
 
 def evaluate(
@@ -82,9 +85,11 @@ def outcome_of(truth: GroundTruth, members: pa.Table) -> Outcome:
     risks[rows] = members.column("member_risk").to_numpy()
     cluster_risks[rows] = members.column("cluster_risk").to_numpy()
     actionable[rows] = members.column("actionable").to_numpy()
-    reasons = pc.unique(members.column("spared_reason").cast(pa.string())).to_pylist()
-    admitted = any(reason != NOT_ADMITTED for reason in reasons)
-    return Outcome(clusters, risks, cluster_risks, actionable, admitted)
+    reasons = members.column("spared_reason").cast(pa.string())
+    admitted = any(reason != NOT_ADMITTED for reason in pc.unique(reasons).to_pylist())
+    spared = np.full(len(truth), UNCLUSTERED, dtype=object)
+    spared[rows] = pc.fill_null(reasons, "").to_pylist()
+    return Outcome(clusters, risks, cluster_risks, actionable, admitted, spared.astype(np.str_))
 
 
 def judge(
@@ -113,6 +118,7 @@ def judge(
             _flagged(f"member risk {risk:g} or more", outcome.risks >= risk, truth, clusters)
             for risk in THRESHOLDS
         ),
+        spared=_spared(outcome, truth) if outcome.admitted else (),
         framed_in_risky_clusters=tuple(
             (risk, _share(outcome.cluster_risks >= risk, truth.framed)) for risk in THRESHOLDS
         ),
@@ -124,6 +130,7 @@ def judge(
 def _flagged(name: str, flagged: Flags, truth: GroundTruth, clusters: Integers) -> Flagged:
     legitimate = ~truth.abusive
     hit = truth.abusive[flagged]
+    found = metrics.rings_flagged(flagged, truth.rings, RING_SIZE)
     return Flagged(
         name=name,
         flagged=int(flagged.sum()),
@@ -134,14 +141,35 @@ def _flagged(name: str, flagged: Flags, truth: GroundTruth, clusters: Integers) 
             level: _share(flagged, truth.abusive & (truth.levels == level)).value
             for level in _names(truth.levels, truth.abusive)
         },
-        rings=_count(metrics.rings_flagged(flagged, truth.rings, RING_SIZE)),
+        rings=_count(found),
+        rings_by_level=_rings_by_level(found, truth),
         legitimate=_share(flagged, legitimate),
         bystanders={
             kind: _share(flagged, legitimate & (truth.kinds == kind))
             for kind in _names(truth.kinds, legitimate)
         },
         framed=_share(flagged, truth.framed),
+        framed_by={
+            f"{what} {name}": _share(flagged, truth.framed & (values == name))
+            for what, values in (("by", truth.framings), ("of kind", truth.kinds))
+            for name in _names(values, truth.framed)
+            if name
+        },
     )
+
+
+def _spared(outcome: Outcome, truth: GroundTruth) -> tuple[Spared, ...]:
+    """Why organizations are not actionable, what spares most of the abusive ones first."""
+    found = [
+        Spared(
+            reason,
+            int(((outcome.spared == reason) & truth.abusive).sum()),
+            int(((outcome.spared == reason) & ~truth.abusive).sum()),
+        )
+        for reason in np.unique(outcome.spared).tolist()
+        if reason
+    ]
+    return tuple(sorted(found, key=lambda one: (-one.abusive, one.reason)))
 
 
 def _share(flagged: Flags, among: Flags) -> metrics.Share:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,19 @@ UNKNOWN = "not in the truth"
 @dataclass(frozen=True)
 class GroundTruth:
     """Who belongs to which ring. `levels` and `kinds` are names; a legitimate organization's kind is its
-    kind of bystander, and `framed` marks victims that a ring tied to itself."""
+    kind of bystander, `framed` marks victims that a ring tied to itself, and `framings` names how (`""`: not, or
+    nobody says)."""
 
     org_ids: list[str]
     rings: Integers
     levels: Names
     kinds: Names
     framed: Flags
+    framings: Names = field(default_factory=lambda: np.full(0, ""))
+
+    def __post_init__(self) -> None:
+        if not len(self.framings):
+            object.__setattr__(self, "framings", np.full(len(self.org_ids), ""))
 
     def __len__(self) -> int:
         return len(self.org_ids)
@@ -51,11 +57,12 @@ class GroundTruth:
             np.concatenate([self.levels, np.full(more, "")]),
             np.concatenate([self.kinds, np.full(more, UNKNOWN)]),
             np.concatenate([self.framed, np.zeros(more, dtype=np.bool_)]),
+            np.concatenate([self.framings, np.full(more, "")]),
         )
 
 
 def read_truth(path: Path) -> GroundTruth:
-    """Read Parquet or CSV with `org_id`, `campaign` (-1: legitimate), and optionally `level kind framed`.
+    """Read Parquet or CSV with `org_id`, `campaign` (-1: legitimate), and optionally `level kind framed framing`.
 
     Raises RingfenceError when it cannot be read, lacks a column, or names an organization twice.
     """
@@ -64,7 +71,7 @@ def read_truth(path: Path) -> GroundTruth:
     if missing:
         raise RingfenceError(
             f"the truth {path} has no column {' and '.join(sorted(missing))}",
-            "It needs org_id and campaign (-1: legitimate); level, kind and framed are optional.",
+            "It needs org_id and campaign (-1: legitimate); level, kind, framed and framing are optional.",
         )
     ids = _cast(path, table, "org_id", pa.string())
     rings = _cast(path, table, "campaign", pa.int64())
@@ -78,6 +85,7 @@ def read_truth(path: Path) -> GroundTruth:
         _names(path, table, "level"),
         _names(path, table, "kind"),
         _flags(path, table, "framed"),
+        _names(path, table, "framing"),
     )
 
 

@@ -27,7 +27,8 @@ class Flagged:
     """What acting on a set of organizations would hit.
 
     `precision` has Clopper-Pearson bounds, `precision_by_cluster` those of a bootstrap over clusters;
-    `legitimate` is the share of legitimate organizations hit, `bystanders` and `framed` parts of it.
+    `legitimate` is the share of legitimate organizations hit, `bystanders` and `framed` parts of it; `framed_by` is
+    `framed` by how they were framed, and by what kind of organization they are, as far as the truth says.
     """
 
     name: str
@@ -37,9 +38,20 @@ class Flagged:
     recall: float
     recall_by_level: Mapping[str, float]
     rings: RingsFound
+    rings_by_level: Mapping[str, RingsFound]
     legitimate: Share
     bystanders: Mapping[str, Share]
     framed: Share
+    framed_by: Mapping[str, Share]
+
+
+@dataclass(frozen=True)
+class Spared:
+    """How many organizations were not actionable for one reason."""
+
+    reason: str
+    abusive: int
+    legitimate: int
 
 
 @dataclass(frozen=True)
@@ -72,6 +84,7 @@ class EvaluationReport:
     auc: float
     auc_of_size: float
     actionable: Flagged | None
+    spared: tuple[Spared, ...]
     would_be: tuple[Flagged, ...]
     framed_in_risky_clusters: tuple[tuple[float, Share], ...]
     baselines: tuple[Baseline, ...]
@@ -119,6 +132,9 @@ class EvaluationReport:
             yield Row("action", "actionable", "none", NOT_ADMITTED)
         else:
             yield from _flagged_rows(self.actionable)
+        for one in self.spared:
+            note = f"{one.legitimate:,} legitimate"
+            yield Row("why abusive ones are not actionable", one.reason, f"{one.abusive:,}", note)
         for flagged in self.would_be:
             yield from _flagged_rows(flagged)
         for risk, share in self.framed_in_risky_clusters:
@@ -152,6 +168,8 @@ def _flagged_rows(flagged: Flagged) -> Iterator[Row]:
     levels = ", ".join(f"{level}: {_percent(value)}" for level, value in flagged.recall_by_level.items())
     yield Row(section, "recall", _percent(flagged.recall), levels)
     yield _rings_row(section, "rings of 8 or more found", flagged.rings)
+    for level, rings in flagged.rings_by_level.items():
+        yield _rings_row(section, f"… level {level}", rings)
     hit = flagged.legitimate
     note = f"{hit.hits:,} of {hit.total:,}; bounds {hit.low * 1e4:.2f} to {hit.high * 1e4:.2f}"
     yield Row(section, "legitimate hit per 10,000", f"{hit.value * 1e4:.2f}", note)
@@ -160,6 +178,9 @@ def _flagged_rows(flagged: Flagged) -> Iterator[Row]:
             note = f"{share.hits:,} of {share.total:,}"
             yield Row(section, f"… {kind}", f"{share.value * 1e4:.2f}", note)
     yield Row(section, "framed victims hit", f"{flagged.framed.hits:,} of {flagged.framed.total:,}", "")
+    for how, share in flagged.framed_by.items():
+        if share.hits:
+            yield Row(section, f"… {how}", f"{share.hits:,} of {share.total:,}", "")
 
 
 def _baseline_rows(baseline: Baseline) -> Iterator[Row]:

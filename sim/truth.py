@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ class Truth:
     def __init__(self, seed: int) -> None:
         self._salt = salt(seed, COLUMNS["org_id"].stream)
         self._tables: list[pa.Table] = []
-        self._framed: list[Int64] = []
+        self._framed: dict[int, str] = {}
 
     def add_honest(self, org: Int64, kind: str, paying: Bools) -> None:
         """Add bystanders of one kind."""
@@ -35,9 +36,9 @@ class Truth:
         names = pa.array(RING_KINDS, pa.string()).take(pa.array(members.kind))
         self._add(org, members.campaign, members.level, names, paying)
 
-    def frame(self, org: Int64) -> None:
-        """Mark bystanders to whom a ring has forged ties."""
-        self._framed.append(org)
+    def frame(self, org: Int64, how: Sequence[str]) -> None:
+        """Mark bystanders whom a ring has framed: what kind of victims, and in which way."""
+        self._framed |= dict(zip(org.tolist(), how, strict=True))
 
     def _add(self, org: Int64, campaign: Int64, level: Int64, kind: pa.Array, paying: Bools) -> None:
         columns = {"org": org, "campaign": campaign, "level": level, "kind": kind, "paying": paying}
@@ -47,7 +48,7 @@ class Truth:
         """Write all rows, ordered by `org_id`."""
         table = pa.concat_tables(self._tables)
         org = table["org"].to_numpy()
-        framed = np.isin(org, np.concatenate([np.empty(0, dtype=np.int64), *self._framed]))
+        framing = [self._framed.get(one, "") for one in org.tolist()]
         spell = COLUMNS["org_id"].spell
         if spell is None:
             raise TypeError("org_id is text")
@@ -57,7 +58,8 @@ class Truth:
                 "campaign": table["campaign"],
                 "level": table["level"].cast(pa.int8()),
                 "kind": table["kind"],
-                "framed": framed,
+                "framed": pa.array([how != "" for how in framing], pa.bool_()),
+                "framing": pa.array(framing, pa.string()),
                 "paying": table["paying"],
             }
         )

@@ -22,6 +22,7 @@ _HOURS: Final = np.array(
     [2, 1, 1, 1, 1, 2, 3, 5, 8, 11, 12, 11, 9, 10, 12, 12, 11, 10, 8, 7, 8, 8, 6, 4], dtype=float
 )
 _WEEK: Final = (1.0, 1.05, 1.05, 1.0, 0.9, 0.45, 0.45)
+_LAUNCH: Final = 10.0
 _RARE_TLS: Final = 4096
 _OFFSETS: Final = np.array([country.utc_offset for country in COUNTRIES], dtype=np.int64)
 _COUNTRY_SHARES: Final = [country.weight for country in COUNTRIES]
@@ -31,7 +32,15 @@ _BINS: Final = 400
 class World:
     """Constants of one simulation. Two worlds of equal arguments are equal, and draw the same numbers."""
 
-    def __init__(self, organizations: int, abusive: int, seed: int, start: int, days: int) -> None:
+    def __init__(
+        self,
+        organizations: int,
+        abusive: int,
+        seed: int,
+        start: int,
+        days: int,
+        launch_day: int | None = None,
+    ) -> None:
         """Lay out the shared places for a number of organizations in a window of days from `start` (µs)."""
         self.seed = seed
         self.start = start
@@ -47,7 +56,7 @@ class World:
         self.rented_phones = make.phones(self.countries(rented, rng))
         self.bins = rng.choice(np.arange(400_000, 560_000), size=_BINS, replace=False).astype(np.int64)
         self.prepaid_bins = self.bins[-24:]
-        self.day_weights = self._launches(rng)
+        self.day_weights = self._launches(rng, launch_day)
         self._browser_shares = _zipf(FIRST_CLIENT, rng)
         self._client_shares = _zipf(FIRST_LIBRARY - FIRST_CLIENT, rng)
         self._library_shares = _zipf(len(USER_AGENTS) - FIRST_LIBRARY, rng)
@@ -56,14 +65,19 @@ class World:
         """Return the random numbers of a named stream's chunk, independent of all others."""
         return np.random.Generator(np.random.PCG64([self.seed, index, *stream.encode()]))
 
-    def _launches(self, rng: np.random.Generator) -> Floats:
-        """Sign-ups by day: fewer at weekends, and three times as many on launch days (and twice, the day after)."""
+    def _launches(self, rng: np.random.Generator, launch_day: int | None) -> Floats:
+        """Sign-ups by day: fewer at weekends, and three times as many on launch days (and twice, the day after).
+
+        On `launch_day` the whole public comes: ten times as many as on an average day.
+        """
         first = self.start // DAY
         # 1 January 1970 was a Thursday.
         weights = np.array([_WEEK[(first + day + 3) % 7] for day in range(self.days)])
         for day in rng.choice(self.days, size=max(1, self.days // 15), replace=False):
             weights[day] *= 3
             weights[min(day + 1, self.days - 1)] *= 2
+        if launch_day is not None:
+            weights[launch_day] = _LAUNCH * np.delete(weights, launch_day).mean()
         shares: Floats = weights / weights.sum()
         return shares
 

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from api.answers.admission import Standing, standing
 from api.answers.reading import Row, RunReader, key_bytes, require
 
 FARTHEST = 6
 """Longest path, in ties, that is looked for: beyond it a connection explains nothing."""
 
+LOOKS = {"payment_bin": "cards of one issuer and sort"}
+"""What people are shown for kinds that are no identifiers, but what two look alike in."""
 REMEDY = "'ringfence search TEXT' finds organizations; ids are exact, capitals included."
 
 
@@ -27,6 +30,8 @@ class Reason:
     a_at: object
     b_at: object
     organizations: int | None
+    evidence_class: str | None = None
+    """What it took: `unilateral` (one side alone can make it), `mutual` or `verified`; None: not told."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +71,13 @@ class PairAnswer:
 
 @dataclass(frozen=True)
 class OneAnswer:
-    """One organization, its strongest ties, and how many it has."""
+    """One organization, its strongest ties, how many it has, and whether it may be acted on (None: in no cluster)."""
 
     organization: Row
     ties: list[Tie]
     total: int
     organizations: int
+    admission: Standing | None = None
 
 
 def pair(run: RunReader, a: str, b: str) -> PairAnswer:
@@ -87,7 +93,13 @@ def one(run: RunReader, organization: str, *, limit: int = 10) -> OneAnswer:
     row = _organization(run, organization)
     ties = [_tie(each) for each in run.rows("ties", _touches([organization]))]
     ties.sort(key=lambda tie: (-tie.weight, tie.a, tie.b))
-    return OneAnswer(row, _explained(run, ties[:limit]), len(ties), _population(run))
+    return OneAnswer(
+        row,
+        _explained(run, ties[:limit]),
+        len(ties),
+        _population(run),
+        standing(run, row["org_id"]),
+    )
 
 
 def _organization(run: RunReader, org_id: str) -> Row:
@@ -185,10 +197,11 @@ def _reason(row: Row, shown: dict[bytes, str], degrees: dict[bytes, int]) -> Rea
     return Reason(
         kind=row["kind"],
         key=key.hex(),
-        display=shown.get(key, key.hex()),
+        display=shown.get(key, LOOKS.get(row["kind"], key.hex())),
         weight=row["weight"] / 1_000_000,
         gap_s=row["gap_s"],
         a_at=row["a_at"],
         b_at=row["b_at"],
         organizations=degrees.get(key),
+        evidence_class=row.get("evidence_class"),
     )

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 ORDER = 40
 group = typer.Typer()
 
+CONFIRMED = 0.05
+"""False discovery rate below which a cluster counts as more than chance."""
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many to show.")]
 
 
@@ -45,14 +47,15 @@ def clusters(
     reader = RunReader.open(Home.resolve(home), run)
     ranking = answers.ranked(reader, limit, min_risk=min_risk, pattern=pattern)
     if as_json:
-        output.json({"run": reader.run_id, "total": ranking.total, "clusters": ranking.rows})
+        standing = trust(reader)
+        output.json({"run": reader.run_id, "total": ranking.total, **standing, "clusters": ranking.rows})
         return 0
-    show_ranking(output, ranking)
+    show_ranking(output, ranking, reader)
     return 0
 
 
-def show_ranking(output: Output, ranking: Ranking) -> None:
-    """The queue as a table, and how much of it there is."""
+def show_ranking(output: Output, ranking: Ranking, reader: RunReader | None = None) -> None:
+    """The queue as a table, how well reviews support it, and how much of it there is."""
     if not ranking.rows:
         output.line("No clusters.")
         return
@@ -62,13 +65,41 @@ def show_ranking(output: Output, ranking: Ranking) -> None:
         Column("cluster", style="cyan"),
         Column("pattern"),
         Column("orgs", number=True),
+        Column("actionable", number=True),
         Column("new 24h", number=True),
         Column("cost", number=True),
         Column("strongest evidence"),
     ]
     output.table(Table(columns, [_ranked(row) for row in ranking.rows]))
+    if reader is not None:
+        _show_trust(output, reader)
     if ranking.total > len(ranking.rows):
         output.line(f"{len(ranking.rows):,} of {ranking.total:,}; --limit shows more", "dim")
+
+
+def trust(reader: RunReader) -> Row:
+    """How far the run may be acted on: its grade by today's reviews, and what makes it unfit for lasting actions."""
+    from detection.grades import grade
+    from detection.samples import rules_of_run
+
+    manifest = reader.files.manifest
+    found = grade(reader.home, rules_of_run(manifest))
+    return {
+        "grade": found.level,
+        "grade_containment": found.containment,
+        "unfit_for_lasting_actions": manifest.unfit_for_lasting_actions,
+    }
+
+
+def _show_trust(output: Output, reader: RunReader) -> None:
+    standing = trust(reader)
+    output.line(
+        f"Grade: {standing['grade']} for bans, {standing['grade_containment']} for containment"
+        " (ringfence sample grade)",
+        "dim",
+    )
+    for reason in standing["unfit_for_lasting_actions"]:
+        output.warn(f"unfit for lasting actions: {reason}")
 
 
 def _ranked(row: Row) -> list[str]:
@@ -78,6 +109,7 @@ def _ranked(row: Row) -> list[str]:
         row["cluster_id"],
         row["pattern"],
         number(row["size"]),
+        number(row.get("actionable")),
         number(row["new_24h"]),
         number(row["cost"], 2),
         in_words(row["top_evidence"]),
@@ -119,9 +151,10 @@ def cluster(
     if svg is not None:
         return _draw(output, reader, found, cluster_id, svg)
     if as_json:
-        output.json({"run": reader.run_id, **answers.as_plain(found)})
+        output.json({"run": reader.run_id, **trust(reader), **answers.as_plain(found)})
         return 0
     show_cluster(output, found, cluster_id, at_home(home))
+    _show_trust(output, reader)
     return 0
 
 
@@ -138,7 +171,7 @@ def _draw(output: Output, reader: RunReader, found: OpenedCluster, asked: str, t
     if not target.strip():
         raise RingfenceError("--svg needs the name of a file", "As in: --svg ring.svg", exit_code=2)
     if found.cluster["cluster_id"] != asked:
-        output.warn(f"{asked} is now part of {found.cluster['cluster_id']}")
+        output.warn(_moved(found, asked))
     picture = draw_page(contents_of(reader, found))
     if target == "-":
         sys.stdout.buffer.write(picture)
@@ -164,13 +197,23 @@ def show_cluster(output: Output, found: OpenedCluster, asked: str, at: str) -> N
     """One cluster as a page of text; `at` is added to the commands that it suggests."""
     row = found.cluster
     if row["cluster_id"] != asked:
-        output.warn(f"{asked} is now part of {row['cluster_id']}")
+        output.warn(_moved(found, asked))
     output.line(row["name"], "bold")
-    output.facts(_header(row))
+    output.facts([*_header(row), ("actionable", _actionable(found))])
     _show_score(output, found)
     _show_members(output, found)
     _show_shared(output, found)
     _show_next(output, found, at)
+
+
+def _moved(found: OpenedCluster, asked: str) -> str:
+    """Where an earlier cluster's members are now."""
+    first, *others = found.successors
+    said = f"{asked} is now part of {first.cluster_id}"
+    if not others:
+        return said
+    also = ", ".join(f"{each.cluster_id} ({number(each.members)})" for each in others)
+    return f"{said} ({number(first.members)} of its members); others are in {also}"
 
 
 def _header(row: Row) -> list[tuple[str, str]]:
@@ -186,7 +229,23 @@ def _header(row: Row) -> list[tuple[str, str]]:
         ),
         ("founder", printable(row["founder"])),
         ("known since", f"{moment(row['born_at'])} UTC"),
+        ("more than chance", _confirmed(row.get("q_value"))),
     ]
+
+
+def _actionable(found: OpenedCluster) -> str:
+    """How many members may be acted on, and why the others may not."""
+    said = f"{number(found.actionable)} of {number(found.cluster['size'])} may be acted on without a person looking"
+    reasons = ", ".join(f"{reason} ({number(count)})" for reason, count in found.spared)
+    return f"{said}; spared: {reasons}" if reasons else said
+
+
+def _confirmed(q_value: float | None) -> str:
+    if q_value is None:
+        return "not tested, as its risk is low"
+    if q_value < CONFIRMED:
+        return f"confirmed by evidence that did not find it (false discovery rate {max(q_value, 1e-9):.2g})"
+    return f"not confirmed by evidence that did not find it (false discovery rate {min(q_value, 1):.2f})"
 
 
 def _show_score(output: Output, found: OpenedCluster) -> None:
@@ -211,7 +270,7 @@ def _show_members(output: Output, found: OpenedCluster) -> None:
         Column("risk", number=True),
         Column("first seen"),
         Column("cost", number=True),
-        Column("strongest evidence"),
+        Column("may be acted on"),
     ]
     rows = [
         [
@@ -219,7 +278,7 @@ def _show_members(output: Output, found: OpenedCluster) -> None:
             number(each["member_risk"], 1),
             moment(each["first_at"])[:16],
             number(each["cost"], 2),
-            in_words(each["top_evidence"]),
+            "yes" if each["actionable"] else f"no: {each['spared_reason']}",
         ]
         for each in found.members
     ]
@@ -254,11 +313,12 @@ def _show_next(output: Output, found: OpenedCluster, at: str) -> None:
     if len(found.members) > 1:
         first, second = found.strongest_pair or (found.members[0]["org_id"], found.members[1]["org_id"])
         output.line(f"  ringfence why {quoted(first)} {quoted(second)}{at}")
+        output.line(f"  ringfence why {quoted(found.members[0]['org_id'])}{at}")
     output.line(f"  ringfence export members --cluster {cluster_id} --format csv -o members.csv{at}")
     output.line(f"  ringfence export graph --cluster {cluster_id} --format graphml -o cluster.graphml{at}")
     output.paragraph(
-        "Nobody is acted on by a run: 'actionable' stays false until admission is evaluated. When you know the "
-        "truth, say so: ringfence label ORG abusive|legitimate --reason TEXT",
+        "A run acts on nobody; it says who may be acted on without a person looking. When you know the truth, say so: "
+        "ringfence label ORG abusive|legitimate --reason TEXT",
         indent="  ",
     )
 

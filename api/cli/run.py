@@ -78,6 +78,7 @@ def runs(home: HomeOption = None, as_json: JsonOption = False) -> int:
         Column("organizations", number=True),
         Column("clusters", number=True),
         Column("seconds", number=True),
+        Column("grade"),
     ]
     rows = [
         [
@@ -87,6 +88,7 @@ def runs(home: HomeOption = None, as_json: JsonOption = False) -> int:
             number(each["counts"].get("organizations")),
             number(each["counts"].get("clusters")),
             number(sum(each["timings"].values()), 1),
+            each["grade"] + (", unfit for lasting actions" if each["unfit_for_lasting_actions"] else ""),
         ]
         for each in listed
     ]
@@ -105,7 +107,12 @@ def show_run(output: Output, manifest: dict[str, Any]) -> None:
     facts.append(
         ("took", f"{sum(timings.values()):.1f} s, peak memory {number(manifest.get('peak_rss_mb'))} MiB")
     )
+    facts.append(("grade", str(manifest["grade"])))
     output.facts(facts)
+    if manifest["unfit_for_lasting_actions"]:
+        output.warn(
+            "unfit for lasting actions: nobody should be banned on the strength of this run, because:"
+        )
     for warning in manifest.get("warnings") or []:
         output.warn(str(warning))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -124,10 +125,22 @@ def show_comparison(output: Output, report: EvaluationReport) -> None:
         f"when {PRECISION:.0%} of those found must be. {rings.found:,} of {rings.total:,} rings of eight or more "
         "are together."
     )
+    if report.actionable is not None:
+        acting = report.actionable
+        output.line()
+        output.paragraph(
+            f"Actionable without a person looking: {acting.flagged:,} organizations, of which "
+            f"{_percent(acting.precision.value)} are abusive; {_percent(acting.recall)} of all abusive ones. "
+            f"Of {acting.legitimate.total:,} legitimate organizations {acting.legitimate.hits:,} would be hit."
+        )
 
 
 def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:.1%}"
 
 
 def _recall(answers: Sequence[RecallAt]) -> str:

@@ -13,12 +13,14 @@ from api.output import Column, Output, Table, moment, number, printable, span
 from graph.home import Home
 
 if TYPE_CHECKING:
+    from api.answers.admission import Standing, WeighedTie
     from api.answers.pairs import OneAnswer, PairAnswer, Reason, Tie
     from api.answers.reading import Row
     from api.answers.search import Match
 
 NOTHING = 3
 COMMON_SHOWN = 5
+TIES_SHOWN = 12
 ORDER = 50
 group = typer.Typer()
 
@@ -34,7 +36,7 @@ def why(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many ties of A to show.")] = 10,
     as_json: JsonOption = False,
 ) -> int:
-    """Say in words why A and B belong together, or what ties A."""
+    """Say in words why A and B belong together, or how A stands."""
     from api.answers import pairs
     from api.answers.reading import RunReader
 
@@ -114,7 +116,9 @@ def show_one(output: Output, answer: OneAnswer) -> None:
             ("cost", number(row["cost"], 2)),
         ]
     )
-    output.line()
+    if answer.admission is not None:
+        _show_admission(output, answer.admission)
+    output.heading("What ties it most")
     if not answer.ties:
         output.paragraph("Nothing ties it to anybody.")
         return
@@ -130,6 +134,44 @@ def show_one(output: Output, answer: OneAnswer) -> None:
     output.table(Table(columns, rows))
     if answer.total > len(rows):
         output.line(f"{len(rows):,} of {answer.total:,}; --limit shows more", "dim")
+
+
+def _show_admission(output: Output, found: Standing) -> None:
+    """May it be acted on without a person looking, and which ties decided."""
+    output.heading("May it be acted on without a person looking?")
+    output.paragraph(
+        f"Yes. {found.words}" if found.actionable else f"No: {found.spared_reason}. {found.words}"
+    )
+    if not found.ties:
+        return
+    output.line()
+    columns = [
+        Column("decides"),
+        Column("type"),
+        Column("evidence"),
+        Column("since"),
+        Column("suspects", number=True),
+        Column("all orgs", number=True),
+        Column("identifier", style="cyan"),
+    ]
+    output.table(Table(columns, [_weighed(tie) for tie in found.ties[:TIES_SHOWN]]))
+    if len(found.ties) > TIES_SHOWN:
+        output.line(f"{TIES_SHOWN} of {len(found.ties):,}; --json has all", "dim")
+
+
+def _weighed(tie: WeighedTie) -> list[str]:
+    decides = "yes" if tie.decides else "counts" if tie.counts else "no"
+    what = f"{tie.kind.replace('_', ' ')} {printable(tie.display)}"
+    since = moment(tie.since)[:16] if isinstance(tie.since, datetime) else "-"
+    return [
+        decides,
+        tie.type,
+        tie.evidence_class,
+        since,
+        number(tie.suspects),
+        number(tie.organizations),
+        what,
+    ]
 
 
 def _standing(row: Row) -> str:
@@ -154,6 +196,8 @@ def _sentence(tie: Tie, reason: Reason, organizations: int) -> str:
     elif reason.gap_s is not None:
         parts.append(f"used {span(reason.gap_s)} apart")
     parts.append(rarity(reason.organizations, organizations))
+    if reason.evidence_class in ("mutual", "verified"):
+        parts.append(f"{reason.evidence_class}: one side alone could not have made it")
     return ": ".join([parts[0], "; ".join(part for part in parts[1:] if part)])
 
 

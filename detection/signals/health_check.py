@@ -1,4 +1,4 @@
-"""Tiny probing calls on many keys."""
+"""Tiny probing calls on many keys from one consumer."""
 
 from __future__ import annotations
 
@@ -7,21 +7,29 @@ from detection.detector import Detector
 DETECTOR = Detector(
     id="health_check",
     title="Health checks",
-    meaning="Many tiny probing calls, as a machine makes to see which keys still work.",
-    fact="{affected} of {eligible} organizations that used models mostly sent tiny probing calls",
+    meaning=(
+        "One consumer sends tiny probing calls with the keys of three or more members, as a machine does to see which "
+        "keys still work."
+    ),
+    fact=(
+        "{affected} of {eligible} organizations that used models have keys that one consumer probes together with "
+        "those of other members"
+    ),
+    innocent="Monitoring by a company of its own organizations.",
     group="key_resale",
     evidence_class="unilateral",
-    reads=("member_activity",),
+    reads=("member_addresses",),
     sql="""
         SELECT
             cluster,
             org,
-            CAST(probes AS DOUBLE) / events AS value,
-            NULL AS kind,
-            NULL AS key,
-            first_at AS happened_at,
-            probes AS count
-        FROM member_activity
-        WHERE event_type = 'inference' AND tokens IS NOT NULL
+            MAX(CASE WHEN probes > 0 AND probed >= 3 AND NOT place THEN 1.0 ELSE 0.0 END) AS value,
+            MAX_BY(kind, {'n': probed, 'p': probes, 'k': key}) AS kind,
+            MAX_BY(key, {'n': probed, 'p': probes, 'k': key}) AS key,
+            MIN(CASE WHEN probes > 0 THEN first_call_at END) AS happened_at,
+            MAX(CASE WHEN probes > 0 THEN probed ELSE 0 END) AS count
+        FROM member_addresses
+        WHERE calls > 0
+        GROUP BY cluster, org
     """,
 )

@@ -12,6 +12,7 @@ DETECTOR = Detector(
         "different to a machine."
     ),
     fact=("{affected} of {eligible} organizations used identifiers with invisible or look-alike characters"),
+    innocent="Text pasted from a word processor, and scripts that a look-alike check mistakes.",
     group="common",
     evidence_class="unilateral",
     reads=("member_activity",),

@@ -12,6 +12,7 @@ DETECTOR = Detector(
         "{affected} of {eligible} organizations with three or more addresses left most of them "
         "after a handful of requests"
     ),
+    innocent="People on the move, on mobile networks and behind a VPN change addresses all day.",
     group="trial_farm",
     evidence_class="unilateral",
     reads=("member_links",),

@@ -7,11 +7,15 @@ from detection.detector import Detector
 DETECTOR = Detector(
     id="lockstep",
     title="Lockstep",
-    meaning="Members take the same steps within minutes of one another, step after step.",
+    meaning=(
+        "Members take the same steps within minutes of one another, step after step. Only what organizations do "
+        "counts, not what is done to them: invoices and restrictions come in batches."
+    ),
     fact=(
         "{affected} of {eligible} organizations took most of their steps within five minutes of "
         "another member"
     ),
+    innocent="A class or a hackathon that is led through the same steps at the same time.",
     group="common",
     evidence_class="unilateral",
     reads=("member_activity",),
@@ -27,7 +31,12 @@ DETECTOR = Detector(
                     RANGE BETWEEN 300000000 PRECEDING AND 300000000 FOLLOWING
                 ) - 1 AS beside
             FROM member_activity
-            WHERE event_type <> 'organization_labelled'
+            WHERE event_type IN (
+                'organization_created', 'user_added', 'session_started', 'email_verified', 'phone_verified',
+                'verification_requested', 'api_key_created', 'payment_method_added', 'trial_started',
+                'promo_redeemed', 'subscription_cancelled', 'referral_code_issued', 'referral_redeemed', 'inference',
+                'client_telemetry'
+            )
         )
         SELECT
             cluster,

@@ -15,6 +15,7 @@ DETECTOR = Detector(
         "{affected} of {eligible} named organizations are named from a pattern that three or more "
         "members share"
     ),
+    innocent="A default name that a sign-up form suggests, and common first names.",
     group="trial_farm",
     evidence_class="unilateral",
     reads=("member_links",),

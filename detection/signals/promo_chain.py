@@ -15,6 +15,7 @@ DETECTOR = Detector(
         "{affected} of {eligible} organizations in a trial or promotion went through three or "
         "more steps of their rules"
     ),
+    innocent="A thrifty customer who takes every offer once.",
     group="promo_ring",
     evidence_class="unilateral",
     reads=("member_activity",),

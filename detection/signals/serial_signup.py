@@ -8,12 +8,14 @@ DETECTOR = Detector(
     id="serial_signup",
     title="Serial sign-up",
     meaning=(
-        "Members came one by one, a week or more apart, and still share a payment method, mailbox or phone."
+        "Members came one by one, a week or more apart, and three or more still share a payment method, mailbox or "
+        "phone."
     ),
     fact=(
         "{affected} of {eligible} organizations signed up alone, a week or more from any other "
         "member, on shared means"
     ),
+    innocent="An agency that opens an organization for each new client, a family on one card.",
     group="serial",
     evidence_class="verified",
     reads=(
@@ -34,14 +36,14 @@ DETECTOR = Detector(
         means AS (
             SELECT cluster, org, MAX(sharers) AS sharers
             FROM member_links
-            WHERE kind IN ('payment_method', 'mailbox', 'phone')
+            WHERE kind IN ('payment_method', 'mailbox', 'phone') AND NOT place
             GROUP BY cluster, org
         )
         SELECT
             s.cluster,
             s.org,
             CASE
-                WHEN m.sharers >= 2
+                WHEN m.sharers >= 3
                     AND COALESCE(s.happened_at - s.before, s.after - s.happened_at) >= 604800000000
                     AND COALESCE(s.after - s.happened_at, s.happened_at - s.before) >= 604800000000
                 THEN 1.0 ELSE 0.0

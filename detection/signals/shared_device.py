@@ -9,6 +9,7 @@ DETECTOR = Detector(
     title="Shared device",
     meaning="The same device was used for several organizations.",
     fact="{affected} of {eligible} organizations with a device share it with another member",
+    innocent="Laboratories, internet cafés, and machines that a family or an agency shares.",
     group="common",
     evidence_class="unilateral",
     reads=("member_links",),

@@ -9,6 +9,7 @@ DETECTOR = Detector(
     title="Shared mailbox",
     meaning="Addresses that are spelled differently (dots, tags) arrive in one mailbox.",
     fact="{affected} of {eligible} organizations with a mailbox share it with another member",
+    innocent="One person who keeps projects apart by tags, and an agency's shared mailbox.",
     group="common",
     evidence_class="verified",
     reads=("member_links",),

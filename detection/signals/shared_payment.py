@@ -12,6 +12,7 @@ DETECTOR = Detector(
         "and agencies do so too; rings do so by the dozen."
     ),
     fact=("{affected} of {eligible} organizations with a payment method share it with another member"),
+    innocent="Families, agencies and companies with subsidiaries pay with one card, openly and over months.",
     group="common",
     evidence_class="verified",
     reads=("member_links",),

@@ -15,6 +15,7 @@ DETECTOR = Detector(
         "{affected} of {eligible} organizations signed up within half an hour of two or more "
         "other members, against all chance"
     ),
+    innocent="A launch, a lecture or a hackathon brings many at once.",
     group="trial_farm",
     evidence_class="unilateral",
     reads=(

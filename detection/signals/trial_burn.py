@@ -8,34 +8,30 @@ DETECTOR = Detector(
     id="trial_burn",
     title="Trial burn",
     meaning=(
-        "The trial credit was used up within a day of signing up. Eager users do so too; rings do "
-        "so every time."
+        "The first credit was used up within a day of being given. Eager users do so too; rings do so every time."
     ),
-    fact="{affected} of {eligible} organizations with trial credit used it up within a day",
+    fact="{affected} of {eligible} organizations with credit used it up within a day of the first",
+    innocent="People who came to try one thing, and load tests.",
     group="trial_farm",
     evidence_class="unilateral",
-    reads=("member_activity",),
+    reads=("member_hours",),
     sql="""
-        WITH trials AS (
-            SELECT
-                cluster,
-                org,
-                SUM(credit) AS credit,
-                SUM(credit_used) AS used,
-                MIN(first_at) AS started_at,
-                MAX(CASE WHEN event_type = 'inference' THEN last_at END) AS ended_at
-            FROM member_activity
-            GROUP BY cluster, org
+        WITH given AS (
+            SELECT cluster, org, MIN(hour) AS hour FROM member_hours WHERE credit > 0 GROUP BY cluster, org
         )
         SELECT
-            cluster,
-            org,
-            CASE WHEN used >= 0.9 * credit AND ended_at - started_at <= 86400000000 THEN 1.0 ELSE 0.0 END AS value,
+            h.cluster,
+            h.org,
+            CASE
+                WHEN COALESCE(SUM(h.credit_used), 0) >= 0.9 * SUM(h.credit) THEN 1.0 ELSE 0.0
+            END AS value,
             NULL AS kind,
             NULL AS key,
-            started_at AS happened_at,
+            MIN(g.hour) * 3600000000 AS happened_at,
             1 AS count
-        FROM trials
-        WHERE credit > 0
+        FROM member_hours AS h
+        INNER JOIN given AS g ON h.cluster = g.cluster AND h.org = g.org
+        WHERE h.hour BETWEEN g.hour AND g.hour + 24
+        GROUP BY h.cluster, h.org
     """,
 )

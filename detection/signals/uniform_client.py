@@ -15,6 +15,7 @@ DETECTOR = Detector(
         "{affected} of {eligible} organizations show the one TLS signature of this group, which "
         "is rare elsewhere"
     ),
+    innocent="A new version of a browser or library while few have it, and one company's managed machines.",
     group="common",
     evidence_class="unilateral",
     reads=(

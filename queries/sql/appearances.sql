@@ -1,8 +1,8 @@
 -- title: Appearances
 -- purpose: The timeline of each weak identifier is cut into sessions where nobody used it for longer than its
 --    gap; strong identifiers have one session. Each organization appears in a session once, placed by its first
---    use. Sessions with more organizations than the cap are places, not ties.
--- reads: uses, tie_kinds
+--    use. Sessions with more organizations than the cap are places, not ties; so are identifiers known as places.
+-- reads: uses, tie_kinds, places
 -- writes: appearances
 WITH followed AS (
     SELECT
@@ -15,6 +15,7 @@ WITH followed AS (
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ) AS quiet_since
     FROM uses AS u
+    WHERE u.entity NOT IN (SELECT entity FROM places)
 ),
 opened AS (
     SELECT

@@ -47,6 +47,19 @@ FROM events
 WHERE payment_method IS NOT NULL AND organization IS NOT NULL
 GROUP BY organization, payment_method, day_number
 UNION ALL
+-- issuers of cards that anybody may have by the dozen: no identifier, so its key is a digest of what it looks like
+SELECT
+    organization,
+    'payment_bin',
+    CAST(MD5(CONCAT(payment_bin, ':', payment_kind)) AS UUID),
+    day_number,
+    MIN(happened_at),
+    MAX(happened_at),
+    COUNT(*)
+FROM events
+WHERE payment_bin IS NOT NULL AND payment_kind IN ('prepaid', 'virtual') AND organization IS NOT NULL
+GROUP BY organization, payment_bin, payment_kind, day_number
+UNION ALL
 SELECT organization, 'mailbox', mailbox, day_number, MIN(happened_at), MAX(happened_at), COUNT(*)
 FROM events
 WHERE mailbox IS NOT NULL AND organization IS NOT NULL

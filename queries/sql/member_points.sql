@@ -1,6 +1,7 @@
 -- title: Points of members
 -- purpose: How far each member's own behaviour departs from its cluster's: half the difference between the points
---    that its own value would have and those of the cluster, over the signals that can judge it.
+--    that its own value would have and those of the cluster, over the signals that can judge it. Besides both sums:
+--    what it shows by itself, and what its cluster shows.
 -- reads: signal_rows, signal_points, baselines, bins
 -- writes: member_points
 WITH worth AS (
@@ -11,7 +12,12 @@ WITH worth AS (
     LEFT JOIN bins AS b ON v.signal = b.signal AND v.value >= b.at_least AND b.at_least > u.baseline
     GROUP BY v.signal, v.value
 )
-SELECT r.cluster, r.org, SUM((w.points - p.points) / 2.0) AS points
+SELECT
+    r.cluster,
+    r.org,
+    SUM((w.points - p.points) / 2.0) AS points,
+    SUM(w.points) AS shown,
+    SUM(p.points) AS expected
 FROM signal_rows AS r
 INNER JOIN worth AS w ON r.signal = w.signal AND r.value = w.value
 INNER JOIN signal_points AS p ON r.cluster = p.cluster AND r.signal = p.signal

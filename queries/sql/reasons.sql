@@ -1,7 +1,8 @@
 -- title: Reasons of ties
 -- purpose: In each session every organization is tied to its predecessors (ten by default) only, so ties grow
---    linearly with use. A tie's weight is prior * ln(N/d)/ln(N) * max(floor, exp(-gap/tau)) / sqrt(d-1) in int64
---    fixed point, rounded before any sum. Of several ties over one identifier the strongest counts.
+--    linearly with use. What an identifier says of two is a log-likelihood ratio, evidence - fade * ln(1 + hours
+--    between them) - crowd * ln(d - 1), in int64 fixed point, rounded before any sum; what says nothing is dropped. Of
+--    several ties over one identifier the strongest counts.
 -- reads: appearances, tie_kinds, shared_identifiers, recipe
 -- writes: reasons
 WITH lined AS (
@@ -30,17 +31,17 @@ pairs AS (
 weighed AS (
     SELECT
         p.entity,
+        k.part,
+        k.counts,
         p.a,
         p.b,
         p.a_at,
         p.b_at,
         p.gap,
         CASE
-            WHEN k.strong AND p.gap > r.strong_memory THEN 0
+            WHEN p.gap > r.memory THEN 0
             ELSE CAST(ROUND(
-                r.unit * k.prior * LN(r.population / p.organizations) / LN(r.population)
-                * GREATEST(CASE WHEN k.strong THEN r.strong_floor ELSE 0 END, EXP(-p.gap / k.tau))
-                / SQRT(p.organizations - 1)
+                r.unit * (k.evidence - k.fade * LN(1 + p.gap / 3600000000) - k.crowd * LN(p.organizations - 1))
             ) AS BIGINT)
         END AS weight
     FROM pairs AS p
@@ -53,18 +54,22 @@ chosen AS (
         w.a,
         w.b,
         s.identifier,
+        w.part,
+        w.counts,
         MAX({
             'weight': w.weight, 'nearness': -w.gap, 'a_at': w.a_at, 'b_at': w.b_at, 'precedence': -w.entity
         }) AS best
     FROM weighed AS w
     INNER JOIN shared_identifiers AS s ON w.entity = s.entity
     WHERE w.weight > 0
-    GROUP BY w.a, w.b, s.identifier
+    GROUP BY w.a, w.b, s.identifier, w.part, w.counts
 )
 SELECT
     c.a,
     c.b,
     c.identifier,
+    c.part,
+    c.counts,
     -c.best.precedence AS entity,
     c.best.weight AS weight,
     -c.best.nearness AS gap,

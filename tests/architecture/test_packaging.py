@@ -25,6 +25,10 @@ FORBIDDEN = (
 """Hosts of registries and paths of one machine: a clone has to work elsewhere."""
 
 
+UNDECLARED = {"pysqlite3": ("Zlib", "provided 'as-is', without any express or implied warranty")}
+"""Packages whose metadata names no licence: which it is, and words of it in their licence file."""
+
+
 def _declared() -> list[str]:
     groups = [PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"].values()]
     names = {re.split(r"[<>=!~ ;\[]", line)[0].lower() for group in groups for line in group}
@@ -44,6 +48,10 @@ def _pinned(lock: str) -> dict[str, int]:
 
 
 def _declared_licence(name: str) -> str:
+    if name in UNDECLARED:
+        licence, words = UNDECLARED[name]
+        files = [file for file in metadata.files(name) or [] if file.name == "LICENSE"]
+        return licence if any(words in file.read_text() for file in files) else ""
     data = metadata.metadata(name)
     texts = [data.get("License-Expression") or "", data.get("License") or ""]
     return " ".join(texts + [text for text in data.get_all("Classifier") or [] if "License" in text])

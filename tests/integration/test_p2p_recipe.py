@@ -85,7 +85,7 @@ def partition(rows: list[dict[str, Any]]) -> set[frozenset[str]]:
 @needs_data
 def test_no_label_reaches_an_unlabelled_home(folder: Path) -> None:
     def types(home: str) -> Counter[str]:
-        files = (folder / home / "facts").rglob("*.parquet")
+        files = (folder / home / "facts" / "events").rglob("*.parquet")
         tables = [pq.read_table(path) for path in files if "event_type" in pq.read_schema(path).names]
         events = [table for table in tables if "label" in table.column_names]
         return Counter(str(one) for table in events for one in table["event_type"].to_pylist())

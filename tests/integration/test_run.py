@@ -15,7 +15,7 @@ import pytest
 from detection.communities import Ties, communities
 from detection.run import run
 from detection.runs import TABLES, RunFiles, Runs
-from detection.settings import WEIGHT_UNIT, DetectionSettings, EngineSettings
+from detection.settings import LOG_ODDS, WEIGHT_UNIT, DetectionSettings, EngineSettings
 from tests.unit.worlds import Event, add, at, beside, drawn, event, home_of, numbered
 
 SETTINGS = DetectionSettings()
@@ -132,12 +132,16 @@ def test_the_tables_say_what_communities_found(found: RunFiles) -> None:
     }
 
 
-def test_every_tie_is_the_sum_of_its_reasons(found: RunFiles) -> None:
-    sums: dict[tuple[str, str], int] = defaultdict(int)
+def test_every_tie_is_the_sum_of_its_families_of_reasons_less_the_prior(found: RunFiles) -> None:
+    families: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for row in rows(found, "reasons"):
         assert row["a"] < row["b"]
         assert row["gap_s"] == abs(row["a_at"] - row["b_at"]) // timedelta(seconds=1)
-        sums[row["a"], row["b"]] += row["weight"]
+        said = families[row["a"], row["b"]]
+        family = SETTINGS.tie_kinds[row["kind"]].family
+        said[family] = max(said[family], row["weight"])
+    prior = round(SETTINGS.tie_prior * WEIGHT_UNIT / LOG_ODDS)
+    sums = {pair: sum(said.values()) + prior for pair, said in families.items()}
     assert {(row["a"], row["b"]): row["weight"] for row in rows(found, "ties")} == sums
     assert min(sums.values()) >= SETTINGS.min_weight * WEIGHT_UNIT
 

@@ -195,5 +195,6 @@ def _links(uses: Sequence[Use]) -> pa.Table:
             "uses": pa.array([3] * len(uses), pa.int64()),
             "orgs": pa.array(users, pa.int32()),
             "weight": pa.array([0.25] * len(uses), pa.float64()),
+            "evidence_class": pa.array(["unilateral"] * len(uses), pa.string()),
         }
     )

@@ -1,4 +1,4 @@
-"""Ties by the definition (detection.md, "What an identifier is worth"), one step after another in plain Python.
+"""Ties by the definition (docs/adr/0009-calibrated-ties.md), one step after another in plain Python.
 
 Knows nothing of tables, partial aggregates or keys: events in, weights out.
 """
@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from worlds import Event
 
-from detection.settings import WEIGHT_UNIT, DetectionSettings, TieKind
+from detection.settings import LOG_ODDS, WEIGHT_UNIT, DetectionSettings, TieKind
 
 Pair = tuple[str, str]
 Identifier = tuple[str, str]
@@ -27,34 +27,44 @@ EXACT = {
     "email": "mailbox",
     "phone": "phone",
     "org_name": "name",
+    "consumer_id": "consumer",
 }
 PROVIDERS = {"gmail.com"}
-FEW = 1_000
+MANY_CARDS = {"prepaid", "virtual"}
 
 
 def slow_ties(events: Sequence[Event], settings: DetectionSettings) -> dict[Pair, int]:
-    """The weight of each tied pair of organizations, in millionths."""
-    total: dict[Pair, int] = defaultdict(int)
-    for weights in slow_reasons(events, settings).values():
+    """The weight of each tied pair of organizations, in millionths: the strongest of each family, less the prior."""
+    strongest: dict[Pair, dict[str, int]] = defaultdict(dict)
+    proper: set[Pair] = set()
+    for (base, _), weights in slow_reasons(events, settings).items():
+        kind = settings.tie_kinds[base]
         for pair, weight in weights.items():
-            total[pair] += weight
+            families = strongest[pair]
+            families[kind.family] = max(families.get(kind.family, 0), weight)
+            if kind.counts:
+                proper.add(pair)
+    total = {
+        pair: sum(families.values()) + round(settings.tie_prior * WEIGHT_UNIT / LOG_ODDS)
+        for pair, families in strongest.items()
+        if pair in proper or len(families) > 1
+    }
     least = round(settings.min_weight * WEIGHT_UNIT)
     return {pair: weight for pair, weight in total.items() if weight >= least}
 
 
 def slow_reasons(events: Sequence[Event], settings: DetectionSettings) -> dict[Identifier, dict[Pair, int]]:
-    """For each identifier the weight that it gives each pair: its greatest, of all sessions and degrees of proof."""
+    """For each identifier what it says of each pair: the most, of all sessions and degrees of proof."""
     uses: dict[Identifier, set[Use]] = defaultdict(set)
     for one in events:
         for org, kind, value in _uses_of(one):
             uses[kind, value].add((_micros(one["occurred_at"]), org))
-    population = max(FEW, len({one["org_id"] for one in events}))
     found: dict[Identifier, dict[Pair, int]] = defaultdict(dict)
     for (kind, value), timeline in uses.items():
         recipe = settings.tie_kinds.get(kind)
         if recipe is not None:
             best = found[recipe.base or kind, value]
-            for pair, weight in _weights(sorted(timeline), recipe, settings, population):
+            for pair, weight in _weights(sorted(timeline), recipe, settings):
                 best[pair] = max(best.get(pair, 0), weight)
     return found
 
@@ -70,6 +80,8 @@ def _uses_of(one: Event) -> Iterator[tuple[str, str, str]]:
         yield org, "device_attested", one["device_id"]
     if "phone" in one and one["event_type"] == "phone_verified":
         yield org, "phone_verified", one["phone"]
+    if "payment_bin" in one and one.get("payment_kind") in MANY_CARDS:
+        yield org, "payment_bin", f"{one['payment_bin']} {one['payment_kind']}"
     referrer = one.get("referrer_org_id")
     code = one.get("referral_code", referrer)
     for side in (org, referrer):
@@ -78,7 +90,7 @@ def _uses_of(one: Event) -> Iterator[tuple[str, str, str]]:
 
 
 def _weights(
-    timeline: Sequence[Use], recipe: TieKind, settings: DetectionSettings, population: int
+    timeline: Sequence[Use], recipe: TieKind, settings: DetectionSettings
 ) -> Iterator[tuple[Pair, int]]:
     for session in [timeline] if recipe.strong else _sessions(timeline, recipe.gap_s * 1_000_000):
         firsts = _firsts(session)
@@ -86,7 +98,7 @@ def _weights(
             continue
         for place, (later, org) in enumerate(firsts):
             for earlier, other in firsts[max(0, place - settings.predecessors) : place]:
-                weight = _weight(later - earlier, len(firsts), recipe, settings, population)
+                weight = _weight(later - earlier, len(firsts), recipe, settings)
                 if weight > 0:
                     yield (min(org, other), max(org, other)), weight
 
@@ -108,13 +120,12 @@ def _firsts(session: Iterable[Use]) -> list[Use]:
     return sorted((moment, org) for org, moment in first.items())
 
 
-def _weight(gap: int, users: int, recipe: TieKind, settings: DetectionSettings, population: int) -> int:
-    if recipe.strong and gap > settings.strong_memory_s * 1_000_000:
+def _weight(gap: int, users: int, recipe: TieKind, settings: DetectionSettings) -> int:
+    if gap > settings.memory_s * 1_000_000:
         return 0
-    floor = settings.strong_floor if recipe.strong else 0
-    rarity = math.log(population / users) / math.log(population)
-    decay = max(floor, math.exp(-gap / (recipe.tau_s * 1_000_000)))
-    return round(WEIGHT_UNIT * recipe.prior * rarity * decay / math.sqrt(users - 1))
+    hours = gap / 3_600_000_000
+    said = recipe.evidence - recipe.fade * math.log(1 + hours) - recipe.crowd * math.log(users - 1)
+    return round(WEIGHT_UNIT / LOG_ODDS * said)
 
 
 def _micros(text: str) -> int:

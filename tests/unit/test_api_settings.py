@@ -45,9 +45,9 @@ def test_each_layer_wins_over_the_one_before(home: Home) -> None:
 
 
 def test_one_entry_of_a_table_can_be_set_alone(home: Home) -> None:
-    _file(home, "[detection.tie_kinds.ip]\nprior = 0.5\n")
+    _file(home, "[detection.tie_kinds.ip]\nevidence = 3.5\n")
     kinds = load_settings(home, environment={}).detection.tie_kinds
-    assert kinds["ip"].prior == 0.5
+    assert kinds["ip"].evidence == 3.5
     assert kinds["ip"].cap == 200
     assert "device" in kinds
 

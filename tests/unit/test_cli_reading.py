@@ -47,7 +47,8 @@ def test_clusters_are_ranked_by_risk(ask: Ask) -> None:
     lines = out.splitlines()
     assert code == 0
     assert lines[0].split()[:3] == ["#", "risk", "cluster"]
-    assert [line.split()[2] for line in lines[1:]] == [RING, PAIR]
+    assert [line.split()[2] for line in lines[1:3]] == [RING, PAIR]
+    assert lines[3].startswith("Grade: unproven for bans")
     assert "1,234.50  trial burn, shared device" in lines[1]
 
 

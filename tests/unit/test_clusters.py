@@ -10,10 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from worlds import add, at, event, home_of, numbered
+from worlds import HERE, PEPPER, add, at, event, home_of, numbered
 
 from detection.clusters import LINEAGE, Identified, Previous, cluster_id, group, identify
 from detection.run import run
+from detection.runs import RunFiles
+from graph.facts import FactsReader
+from graph.home import Home
+from ingest.job import ingest
+from sim.campaigns import Campaign, simulate
 
 BORN = datetime(2026, 3, 1, tzinfo=UTC)
 LATER = BORN + timedelta(days=1)
@@ -182,3 +187,38 @@ def test_through_runs_a_cluster_grows_merges_and_keeps_its_id(tmp_path: Path) ->
     assert rows == {(one, "grown"), (two, "merged")}
     clusters = merged.table("clusters").to_pylist()
     assert [(row["founder"], row["born_at"], row["size"]) for row in clusters] == [("a", at(1), 8)]
+
+
+def test_an_id_is_not_given_again_while_another_part_holds_it() -> None:
+    """A second run of the same as-of splits a cluster: the founder leaves, the id stays with the larger part."""
+    first = now(NOBODY, range(10))
+    held = first.ids[0]
+    again = now(before(**{held: range(10)}), range(3), range(3, 10))
+    assert again.ids[3] == held
+    assert again.ids[0] not in (held, "")
+    assert again.ids[0] == cluster_id(ORGS[0], LATER, 1)
+
+
+@pytest.mark.parametrize("seed", [101, 102])
+def test_clusters_keep_their_id_over_an_hour_in_which_they_did_not_change(tmp_path: Path, seed: int) -> None:
+    simulate(Campaign(organizations=1_200, seed=seed, difficulty="adaptive", attack_days=3), tmp_path)
+    home = Home(tmp_path / "home")
+    ingest(home, [str(tmp_path / "events.parquet")], settings=HERE, pepper=PEPPER)
+    latest = FactsReader(home).latest()
+    assert latest is not None
+    noon = latest.replace(hour=12, minute=0, second=0, microsecond=0)
+    one, other = members_of(run(home, as_of=noon)), run(home, as_of=noon + timedelta(hours=1))
+    seen = dict(
+        zip(*(other.table("organizations")[name].to_pylist() for name in ("org_id", "last_at")), strict=True)
+    )
+    quiet = [cluster for cluster, orgs in one.items() if all(seen[org] <= noon for org in orgs)]
+    kept = sum(cluster in members_of(other) for cluster in quiet)
+    assert len(quiet) > 15
+    assert kept >= 0.99 * len(quiet)
+
+
+def members_of(files: RunFiles) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for row in files.table("members", ["org_id", "cluster_id"]).to_pylist():
+        found.setdefault(row["cluster_id"], set()).add(row["org_id"])
+    return found

@@ -18,7 +18,7 @@ from detection.settings import WEIGHT_UNIT, DetectionSettings
 
 Pair = tuple[int, int]
 DEFAULT = DetectionSettings()
-SHARP = DetectionSettings(resolution=0.05, levels=0)
+SHARP = DetectionSettings(resolution=0.15, levels=0)
 """A resolution at which only pairs are whole, and nothing is joined upward."""
 
 
@@ -76,7 +76,7 @@ def graphs(draw: st.DrawFn, most: int = 7) -> tuple[int, dict[Pair, float]]:
     pairs = draw(
         st.lists(st.sampled_from(list(itertools.combinations(range(n), 2))), min_size=1, unique=True)
     )
-    weights = draw(st.lists(st.integers(50, 1_500), min_size=len(pairs), max_size=len(pairs)))
+    weights = draw(st.lists(st.integers(150, 1_500), min_size=len(pairs), max_size=len(pairs)))
     return n, {pair: weight / 1_000 for pair, weight in zip(pairs, weights, strict=True)}
 
 
@@ -133,7 +133,7 @@ def test_where_communities_are_cut_the_cut_is_nearly_the_best(graph: tuple[int, 
 def test_communities_never_reach_across_components(seed: int) -> None:
     graph = nx.gnm_random_graph(400, 380, seed=seed)
     dice = random.Random(seed)
-    found = communities(ties(400, {pair: dice.uniform(0.05, 1) for pair in graph.edges}), DEFAULT)
+    found = communities(ties(400, {pair: dice.uniform(0.15, 1) for pair in graph.edges}), DEFAULT)
     for component in nx.connected_components(graph):
         labels = set(found[list(component)].tolist())
         if len(component) == 1:
@@ -158,13 +158,13 @@ def test_the_same_again_and_whatever_happens_elsewhere(seed: int) -> None:
 
 
 def test_two_cliques_with_one_weak_tie_stay_apart() -> None:
-    weights = clique(range(20), 0.4) | clique(range(20, 40), 0.4) | {(3, 33): 0.06}
+    weights = clique(range(20), 0.4) | clique(range(20, 40), 0.4) | {(3, 33): 0.2}
     assert communities(ties(40, weights), DEFAULT).tolist() == [0] * 20 + [20] * 20
 
 
 def test_a_bystander_on_a_large_ring_leaves_the_ring_alone() -> None:
     """Thirty legitimate organizations behind one office line, one of which once shared an address with a ring."""
-    weights = pooled(600, 60, 2, 5) | clique(range(600, 630), 0.2) | {(17, 603): 0.06}
+    weights = pooled(600, 60, 2, 5) | clique(range(600, 630), 0.2) | {(17, 603): 0.2}
     found = communities(ties(630, weights), DEFAULT)
     assert set(found[:600].tolist()) == {0}
     assert set(found[600:].tolist()) == {600}
@@ -185,22 +185,38 @@ def test_a_ring_of_thousands_is_one_community(seed: int) -> None:
 def test_self_contained_rings_that_touch_are_not_joined(size: int, seed: int) -> None:
     dice = random.Random(seed)
     one, other = pooled(size, size // 10, 2, seed), pooled(size, size // 10, 2, seed + 9, first=size)
-    touches = {(dice.randrange(size), size + dice.randrange(size)): 0.1 for _ in range(size // 20)}
+    touches = {(dice.randrange(size), size + dice.randrange(size)): 0.3 for _ in range(size // 20)}
     found = communities(ties(2 * size, one | other | touches), DEFAULT)
     assert not set(found[:size].tolist()) & set(found[size:].tolist())
 
 
-def test_the_share_that_joins_is_the_setting() -> None:
-    """Four cliques in a circle: each owes the others an eighth of its weight, which joins them or does not."""
+def circle(crossing: int) -> dict[Pair, float]:
+    """Four cliques of thirty in a circle; so many members of each have a tie to the next clique."""
     weights: dict[Pair, float] = {}
     for start in range(0, 120, 30):
         weights |= clique(range(start, start + 30), 0.05)
         following = (start + 30) % 120
-        weights |= {(start + place, following + place): 0.25 for place in range(6)}
-    joined = communities(ties(120, weights), DEFAULT)
-    assert set(joined.tolist()) == {0}
-    strict = communities(ties(120, weights), DetectionSettings(join_share=0.2))
-    assert len(set(strict.tolist())) == 4
+        weights |= {(start + place, following + 29 - place): 0.25 for place in range(crossing)}
+    return weights
+
+
+def test_the_share_that_joins_is_the_setting() -> None:
+    """Each clique owes the others an eighth of its weight, by twelve of thirty members: that joins them or does not."""
+    graph = ties(120, circle(6))
+    assert set(communities(graph, DEFAULT).tolist()) == {0}
+    for strict in (DetectionSettings(join_share=0.5), DetectionSettings(join_share=0.2, join_members=13)):
+        assert len(set(communities(graph, strict).tolist())) == 4
+
+
+@pytest.mark.parametrize(("members", "parts"), [(12, 1), (9, 2)])
+def test_parts_that_many_members_hold_together_are_one_ring_however_little_that_weighs(
+    members: int, parts: int
+) -> None:
+    """Two dense parts of a sparse ring: what crosses is 1% of their weight. A rented number ties fewer."""
+    weights = clique(range(60), 0.4) | clique(range(60, 120), 0.4)
+    weights |= {(place, 60 + place): 0.4 for place in range(members)}
+    found = communities(ties(120, weights), DEFAULT)
+    assert len(set(found.tolist())) == parts
 
 
 def test_the_baseline_by_modularity_covers_everybody() -> None:

@@ -83,6 +83,16 @@ def test_an_old_id_answers_with_its_successors_and_their_history(runs: Path) -> 
     assert found.changes[1].jaccard == 0.5
 
 
+def test_an_earlier_run_knows_no_more_than_it_could(runs: Path) -> None:
+    found = lineage(runs, "a", until="run_3")
+    assert (found.alive, found.successors, found.last_run) == (True, ("b",), "run_3")
+    assert lineage(runs, "a").last_run == "run_3"
+    with pytest.raises(RingfenceError, match="no run that is kept has a cluster e"):
+        lineage(runs, "e", until="run_4")
+    with pytest.raises(RingfenceError, match="there is no run 'run_9'"):
+        lineage(runs, "a", until="run_9")
+
+
 def test_a_living_cluster_knows_what_came_to_it(runs: Path) -> None:
     found = lineage(runs, "c")
     assert (found.alive, found.successors) == (True, ())

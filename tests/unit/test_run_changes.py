@@ -87,7 +87,9 @@ class Drawn:
 
     def _use(self) -> dict[str, Any]:
         weight = None if self.rng.random() < 0.3 else float(self.rng.random())
-        return {"hours": int(self.rng.integers(1, 99)), "uses": int(self.rng.integers(9)), "weight": weight}
+        evidence = ("unilateral", "mutual", "verified")[self.rng.integers(3)]
+        uses = int(self.rng.integers(9))
+        return {"hours": int(self.rng.integers(1, 99)), "uses": uses, "weight": weight, "class": evidence}
 
     def _points(self) -> dict[str, Any]:
         return {"points": float(self.rng.integers(-1, 3)), "fact": f"Of {self.rng.integers(3)}"}
@@ -144,6 +146,7 @@ class Drawn:
                 "last_at": AS_OF - timedelta(hours=row["hours"] // 2),
                 "uses": row["uses"],
                 "weight": row["weight"],
+                "evidence_class": row["class"],
             }
             for (kind, value, org), row in self.links.items()
         ]

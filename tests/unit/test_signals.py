@@ -14,13 +14,12 @@ from sqlglot import exp
 from worlds import Event, event, home_of, numbered
 
 import detection.signals
-from detection.detector import COLUMNS, Detector, EvidenceClass, Group, detectors
+from detection.detector import COLUMNS, TABLES, Detector, EvidenceClass, Group, detectors
 from detection.run import run
 from detection.runs import RunFiles
 from detection.scoring import BASE, SIZE, shipped
 
 BY_ID = {one.id: one for one in detectors()}
-TABLES = {"member_links", "member_activity", "members", "organizations"}
 Member = Sequence[Event]
 
 
@@ -48,6 +47,21 @@ def created(*hours: float, **fields: Any) -> list[list[Event]]:
     return [[does(hour, "organization_created", **fields)] for hour in hours]
 
 
+def key_made(ip: str) -> list[Event]:
+    return [does(0, "session_started", ip=ip), does(0.01, "api_key_created", ip=ip)]
+
+
+def calls_by(*consumers: str) -> list[list[Event]]:
+    return [[does(5, "inference", consumer_id=consumer)] for consumer in consumers]
+
+
+def issues(code: str) -> list[Event]:
+    return [does(1, "referral_code_issued", referral_code=code)]
+
+
+FAR = 12_000
+"""Hours after which sharing ties nobody any more."""
+NETWORKS = "198.51.100.0/24,data_centre\n198.51.101.0/24,vpn\n"
 IN_STEP = ("organization_created", "trial_started", "api_key_created")
 CASES: list[tuple[str, str, tuple[int, int] | None, Sequence[Member], Sequence[Member]]] = [
     # signal, what happens, affected of eligible (None: nobody is judged), members, organizations outside
@@ -63,7 +77,17 @@ CASES: list[tuple[str, str, tuple[int, int] | None, Sequence[Member], Sequence[M
         "somebody else is there too",
         (0, 3),
         [has(email=f"{name}@firm.example") for name in ("amy", "bob", "cyd")],
-        [[does(4_000, "session_started", email="dan@firm.example")]],
+        [[does(FAR, "session_started", email="dan@firm.example")]],
+    ),
+    (
+        "catch_all_domain",
+        "a company that grows over weeks",
+        (0, 4),
+        [
+            [does(days * 24, "session_started", email=f"{name}@slow.example")]
+            for days, name in ((0, "amy"), (8, "bob"), (16, "cyd"), (24, "dan"))
+        ],
+        [],
     ),
     (
         "catch_all_domain",
@@ -81,13 +105,68 @@ CASES: list[tuple[str, str, tuple[int, int] | None, Sequence[Member], Sequence[M
     ),
     ("displacement", "nobody was restricted", None, created(0, 1, 2), []),
     (
-        "health_check",
-        "tiny calls, long calls, calls of unknown length",
-        (1, 2),
+        "cost_surge",
+        "ten times what everybody costs in the first week, as much, and of unknown age",
+        (2, 3),
         [
-            many(4, 1, "inference", tokens=8),
-            many(4, 1, "inference", tokens=900),
-            many(4, 1, "inference"),
+            [does(0, "organization_created"), does(20, "inference", cost_usd="9")],
+            [does(0, "organization_created"), does(90, "inference", cost_usd="12")],
+            [does(0, "organization_created"), does(20, "inference", cost_usd="0.01")],
+            [does(20, "inference", cost_usd="9")],
+        ],
+        [],
+    ),
+    (
+        "cost_surge",
+        "late costs are no surge",
+        (0, 2),
+        [[does(0, "organization_created"), does(24 * 30, "inference", cost_usd="99")] for _ in range(2)],
+        [],
+    ),
+    (
+        "datacenter_proxy",
+        "people in a data centre, on a VPN at times, and at home; servers do not count",
+        (1, 3),
+        [
+            [*many(4, 1, "session_started", ip="198.51.100.77")],
+            [
+                *many(1, 1, "session_started", ip="198.51.101.78"),
+                *many(3, 1, "session_started", ip="10.77.1.1"),
+            ],
+            [*many(4, 1, "session_started", ip="10.77.0.1"), *many(9, 1, "inference", ip="198.51.100.79")],
+            [*many(4, 1, "inference", ip="198.51.100.80")],
+        ],
+        [],
+    ),
+    (
+        "fresh_consumer",
+        "handed on at once to one consumer, later, and used by its owner",
+        (2, 4),
+        [
+            [*key_made("10.78.1.1"), does(0.1, "inference", consumer_id="fresh")],
+            [*key_made("10.78.2.1"), does(0.1, "inference", consumer_id="fresh")],
+            [*key_made("10.78.3.1"), does(3, "inference", consumer_id="fresh")],
+            [*key_made("10.78.4.1"), does(0.1, "inference", ip="10.78.4.1")],
+            [does(0.1, "inference", consumer_id="fresh")],
+        ],
+        [],
+    ),
+    (
+        "fresh_consumer",
+        "each on a server of its own",
+        (0, 2),
+        [[*key_made("10.78.5.1"), does(0.1, "inference", ip=f"10.79.1.{number}")] for number in range(2)],
+        [],
+    ),
+    (
+        "health_check",
+        "one consumer probes three keys, another one its own, and long calls",
+        (3, 5),
+        [
+            *([does(1, "inference", tokens=8, ip="10.80.0.1")] for _ in range(3)),
+            many(4, 1, "inference", tokens=8, ip="10.80.0.2"),
+            many(4, 1, "inference", tokens=900, ip="10.80.0.1"),
+            [],
         ],
         [],
     ),
@@ -116,20 +195,73 @@ CASES: list[tuple[str, str, tuple[int, int] | None, Sequence[Member], Sequence[M
         "key_resale",
         "one consumer for three, another's own",
         (3, 4),
-        [*(has(consumer_id="reseller") for _ in range(3)), has(consumer_id="own")],
+        [*calls_by(*["reseller"] * 3, "own"), []],
         [],
     ),
-    ("key_resale", "two are not enough", (0, 2), [has(consumer_id="pair") for _ in range(2)], []),
+    (
+        "key_resale",
+        "one server for three, where nobody of theirs ever acts",
+        (3, 4),
+        [
+            *([does(1, "inference", ip="10.81.0.1")] for _ in range(3)),
+            [does(1, "inference", ip="10.81.0.1"), does(2, "session_started", ip="10.81.0.1")],
+        ],
+        [],
+    ),
+    ("key_resale", "two are not enough", (0, 2), calls_by("pair", "pair"), []),
     (
         "key_rotation",
-        "a new key at once, a day later, without a reason, and no keys",
-        (1, 3),
+        "a new key at once after every stop, after one of two, a day later, without a reason, and no keys",
+        (2, 4),
         [
             [does(0, "api_key_revoked"), does(2, "api_key_created")],
+            [
+                *(does(hours, "api_key_created") for hours in (0, 52)),
+                *(does(hours, "organization_restricted") for hours in (50, 90)),
+            ],
             [does(0, "organization_restricted"), does(30, "api_key_created")],
             [does(2, "api_key_created")],
             [does(0, "api_key_revoked")],
         ],
+        [],
+    ),
+    (
+        "known_bad_tie",
+        "a phone that a feed knows, a device of a labelled organization, and nothing",
+        (2, 3),
+        [has(phone="+14155550166"), has(device_id="tainted"), has(device_id="clean")],
+        [
+            [
+                does(FAR, "session_started", device_id="tainted"),
+                does(FAR, "organization_labelled", label="abusive", label_source="person"),
+            ],
+            [does(9, "entity_labelled", entity_type="phone", entity_key="+14155550166", label="abusive")],
+        ],
+    ),
+    (
+        "known_bad_tie",
+        "a label speaks of others, not of whoever has it",
+        (1, 2),
+        [[does(9, "organization_labelled", label="abusive", label_source="person")], []],
+        [],
+    ),
+    (
+        "known_bad_tie",
+        "a name or a promotion that an abusive organization used, too, is no tie",
+        (0, 2),
+        [has(org_name="Common Name"), has(promo_code="LAUNCH")],
+        [
+            [
+                does(FAR, "session_started", org_name="Common Name", promo_code="LAUNCH"),
+                does(FAR, "organization_labelled", label="abusive", label_source="person"),
+            ]
+        ],
+    ),
+    (
+        "known_bad_tie",
+        "a label of a legitimate organization taints nobody",
+        (0, 2),
+        [[does(9, "organization_labelled", label="legitimate", label_source="person")], []],
         [],
     ),
     (
@@ -145,15 +277,48 @@ CASES: list[tuple[str, str, tuple[int, int] | None, Sequence[Member], Sequence[M
         [],
     ),
     (
-        "missing_client",
-        "inference alone, with the client, and none",
-        (1, 2),
+        "lockstep",
+        "what is done to them in batches is no step of theirs",
+        None,
         [
-            [does(0, "inference")],
-            [does(0, "inference"), does(1, "client_telemetry")],
-            [does(1, "client_telemetry")],
+            [
+                does(hours, step)
+                for hours, step in ((3, "invoice_paid"), (4, "organization_restricted"), (5, "reward_paid"))
+            ]
+            for _ in range(3)
         ],
         [],
+    ),
+    (
+        "missing_client",
+        "the client's name without its reports, with them, a library, and no calls",
+        (1, 2),
+        [
+            [does(0, "inference", user_agent="genuine/1")],
+            [
+                does(0, "inference", user_agent="genuine/1"),
+                does(1, "client_telemetry", user_agent="genuine/1"),
+            ],
+            [does(0, "inference", user_agent="library/1")],
+            [does(1, "client_telemetry", user_agent="genuine/1")],
+        ],
+        [
+            *(
+                [
+                    does(0, "inference", user_agent="genuine/1"),
+                    does(1, "client_telemetry", user_agent="genuine/1"),
+                ]
+                for _ in range(25)
+            ),
+            *([does(0, "inference", user_agent="library/1")] for _ in range(25)),
+        ],
+    ),
+    (
+        "missing_client",
+        "a client that is too little known to tell",
+        None,
+        [[does(0, "inference", user_agent="rare/1")] for _ in range(2)],
+        [[does(0, "inference", user_agent="rare/1"), does(1, "client_telemetry", user_agent="rare/1")]],
     ),
     (
         "name_template",
@@ -182,9 +347,42 @@ CASES: list[tuple[str, str, tuple[int, int] | None, Sequence[Member], Sequence[M
     ),
     (
         "referral_tree",
-        "two on one code, one on another",
+        "invited on the inviter's own device, and by somebody elsewhere",
         (2, 3),
-        [has(referral_code=code) for code in ("tree-a", "tree-a", "tree-b")],
+        [
+            [*has(device_id="inviter-device"), *issues("tree-own")],
+            [*has(device_id="inviter-device"), does(50, "referral_redeemed", referral_code="tree-own")],
+            [*has(device_id="another-device"), does(51, "referral_redeemed", referral_code="tree-own")],
+            [],
+        ],
+        [],
+    ),
+    (
+        "referral_tree",
+        "a chain of three generations",
+        (3, 3),
+        [
+            issues("gen-a"),
+            [does(50, "referral_redeemed", referral_code="gen-a"), *issues("gen-b")],
+            [does(60, "referral_redeemed", referral_code="gen-b")],
+        ],
+        [],
+    ),
+    (
+        "referral_tree",
+        "two who invite one another",
+        (2, 2),
+        [
+            [*issues("loop-a"), does(50, "referral_redeemed", referral_code="loop-b")],
+            [*issues("loop-b"), does(60, "referral_redeemed", referral_code="loop-a")],
+        ],
+        [],
+    ),
+    (
+        "referral_tree",
+        "followers of somebody known: broad and flat",
+        (0, 5),
+        [issues("star"), *([does(50 + n, "referral_redeemed", referral_code="star")] for n in range(4))],
         [],
     ),
     (
@@ -202,6 +400,13 @@ CASES: list[tuple[str, str, tuple[int, int] | None, Sequence[Member], Sequence[M
         [],
     ),
     (
+        "serial_signup",
+        "a phone that was given out again",
+        (0, 2),
+        created(0, 400, phone="+14155550155"),
+        [],
+    ),
+    (
         "shared_device",
         "two on one, one on another, one without",
         (2, 3),
@@ -213,7 +418,7 @@ CASES: list[tuple[str, str, tuple[int, int] | None, Sequence[Member], Sequence[M
         "shared with somebody outside the group",
         (0, 2),
         [has(device_id="laptop-c"), has(device_id="laptop-d")],
-        [[does(4_000, "session_started", device_id="laptop-c")]],
+        [[does(FAR, "session_started", device_id="laptop-c")]],
     ),
     (
         "shared_mailbox",
@@ -236,18 +441,31 @@ CASES: list[tuple[str, str, tuple[int, int] | None, Sequence[Member], Sequence[M
         [has(phone=text) for text in ("+1 415 555 0188", "+14155550188", "+14155550199")],
         [],
     ),
+    (
+        "shared_phone",
+        "a number given out again, weeks later",
+        (0, 2),
+        [[does(hours, "session_started", phone="+14155550144")] for hours in (0, 400)],
+        [],
+    ),
     ("signup_burst", "three in twenty minutes", (3, 4), created(0, 0.2, 0.3, 60), []),
     ("signup_burst", "pairs are chance", (0, 4), created(0, 0.2, 60, 60.2), []),
     (
         "trial_burn",
-        "burnt, used slowly, hardly used, not used, no credit",
-        (1, 4),
+        "burnt, used slowly, hardly used, not used, no credit, and the first of two burnt long after signing up",
+        (2, 5),
         [
             [does(0, "trial_started", credit_usd="10"), does(20, "inference", credit_used_usd="9.5")],
             [does(0, "trial_started", credit_usd="10"), does(40, "inference", credit_used_usd="9.5")],
             [does(0, "trial_started", credit_usd="10"), does(2, "inference", credit_used_usd="1")],
             [does(0, "trial_started", credit_usd="10")],
             [does(0, "inference", credit_used_usd="5")],
+            [
+                does(0, "organization_created"),
+                does(300, "trial_started", credit_usd="10"),
+                does(305, "inference", credit_used_usd="10"),
+                does(900, "promo_redeemed", credit_usd="50"),
+            ],
         ],
         [],
     ),
@@ -290,7 +508,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> RunFiles:
         for number, (_, _, _, members, outside) in enumerate(CASES)
         for one in case(number, members, outside)
     ]
-    return run(home_of(tmp_path_factory.mktemp("cases"), numbered(events)))
+    home = home_of(tmp_path_factory.mktemp("cases"), numbered(events))
+    (home.path / "networks").mkdir()
+    (home.path / "networks" / "hosting.csv").write_text(NETWORKS)
+    return run(home)
 
 
 @pytest.fixture(scope="module")
@@ -388,6 +609,8 @@ def test_declarations_are_complete(one: Detector) -> None:
     assert not one.title.endswith(".")
     assert len(one.meaning) > 40
     assert one.meaning.endswith(".")
+    assert len(one.innocent) > 20
+    assert one.innocent.endswith(".")
     assert re.findall(r"{(\w+)}", one.fact) == ["affected", "eligible"]
     assert one.group in get_args(Group)
     assert one.evidence_class in get_args(EvidenceClass)

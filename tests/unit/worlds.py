@@ -81,6 +81,7 @@ DRAWN_KINDS: dict[str, tuple[str, ...]] = {
     "referral_code": ("refer-one", "refer-two"),
     "consumer_id": ("consumer-one",),
     "promo_code": ("promo-one",),
+    "payment_bin": ("412345", "498765"),
 }
 """Values of which a drawn world uses few, so that much is shared. None is a stop value, or another's other spelling."""
 
@@ -105,6 +106,8 @@ def _drawn_event(dice: random.Random, organizations: int, clumps: Sequence[float
     event_type = dice.choice(["session_started", "organization_created", "phone_verified", "inference"])
     names = dice.sample(sorted(DRAWN_KINDS), dice.choice([1, 2, 2, 3]))
     fields: Event = {name: dice.choice(DRAWN_KINDS[name]) for name in names}
+    if "payment_bin" in fields:
+        fields["payment_kind"] = dice.choice(["prepaid", "virtual", "card"])
     if "device_id" in fields and dice.random() < 0.3:
         fields["attested"] = True
     if dice.random() < 0.1:
@@ -119,6 +122,8 @@ def beside(events: Iterable[Event], number: int) -> list[Event]:
 
 def _other(name: str, value: Any, number: int) -> Any:
     letter = "ghjkmpqrst"[number]
+    if name == "payment_bin":
+        return f"{value[:-1]}{number}"
     if name == "ip":
         return f"10.{number}.0.{value.rpartition('.')[2]}"
     if name == "phone":

@@ -259,7 +259,9 @@ class SqliteStore:
         if version < SCHEMA_VERSION:
             raise RingfenceError(f"the graph {self._path} has the older schema {version}", _REBUILD)
         # Immutable: no file that was put in place is ever written again, so nothing needs locks or journals.
-        connection = apsw.Connection(uri(self._path, "immutable=1"), flags=_READ_ONLY)
+        connection = apsw.Connection(
+            uri(self._path, "immutable=1"), flags=_READ_ONLY, statementcachesize=1000
+        )
         connection.set_busy_timeout(BUSY_MS)
         connection.execute("PRAGMA cache_size = -65536")
         self._attach(connection)

@@ -1,0 +1,1 @@
+"""What every request has in common, one concern a file."""

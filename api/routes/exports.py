@@ -1,0 +1,90 @@
+"""Files for other tools: written whole, then streamed, then removed."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path as File
+from typing import Annotated, Literal
+
+from anyio import open_file
+from fastapi import Path, Query
+from starlette.background import BackgroundTask
+from starlette.responses import StreamingResponse
+
+from api.answers.reading import RunReader
+from api.auth.permissions import Permission
+from api.http.guard import Routes
+from api.http.problems import not_found
+from api.routes.needs import PrincipalOf, ServicesOf
+from api.schemas.clusters import CLUSTER_ID
+from api.services import write_export
+
+routes = Routes("exports")
+BLOCK = 1 << 16
+TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "json": "application/json",
+    "parquet": "application/vnd.apache.parquet",
+}
+_CSV = "org_id,cluster_id,cluster_risk\norg_1,cl_iuyzaqhqd5,99.97\n"
+_FILE = {
+    "text/csv": {"schema": {"type": "string"}, "example": _CSV},
+    "application/json": {
+        "schema": {"type": "array", "items": {"type": "object"}},
+        "example": [{"org_id": "org_1", "cluster_id": "cl_iuyzaqhqd5", "cluster_risk": 99.97}],
+    },
+    TYPES["parquet"]: {"schema": {"type": "string", "format": "binary"}, "example": "PAR1…"},
+}
+
+
+@routes.reads(
+    "/exports/{what}",
+    Permission.EXPORT,
+    response_class=StreamingResponse,
+    responses={200: {"content": _FILE}},
+)
+def export(
+    services: ServicesOf,
+    principal: PrincipalOf,
+    what: Annotated[Literal["members", "clusters"], Path(description="What to export.")],
+    format: Annotated[Literal["csv", "json", "parquet"], Query()] = "csv",  # noqa: A002 - as on the command line
+    cluster_id: Annotated[str | None, Query(pattern=CLUSTER_ID)] = None,
+    min_risk: Annotated[float, Query(ge=0, le=100, allow_inf_nan=False)] = 0,
+) -> StreamingResponse:
+    """All members, or all clusters, of the run that is shown, from a risk on or of one cluster; it is audited."""
+    reads = services.reads
+    run = RunReader.open(reads.home, reads.run_id())
+    if cluster_id is not None and run.one("clusters", "cluster_id", cluster_id) is None:
+        raise not_found(f"cluster {cluster_id}", "See /v1/clusters.")
+    about = {"what": what, "format": format, "cluster_id": cluster_id, "min_risk": min_risk}
+    services.audit.record(principal, "exported", "", about)
+    folder = _folder(reads.home.path)
+    target = folder / f"{what}.{format}"
+    try:
+        write_export(run, what, format, target, cluster_id=cluster_id, min_risk=min_risk)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return StreamingResponse(
+        _blocks(target),
+        media_type=TYPES[format],
+        headers={
+            "Content-Disposition": f'attachment; filename="{what}.{format}"',
+            "Content-Length": str(target.stat().st_size),
+        },
+        background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
+    )
+
+
+def _folder(home: File) -> File:
+    folder = home / "spool" / f"export-{secrets.token_hex(8)}"
+    folder.mkdir(mode=0o700, parents=True)
+    return folder
+
+
+async def _blocks(path: File) -> AsyncIterator[bytes]:
+    async with await open_file(path, "rb") as file:
+        while block := await file.read(BLOCK):
+            yield block

@@ -1,0 +1,116 @@
+"""A real server on a free port, for tests that ask it over the network as anybody would."""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+
+from actions.model import Principal
+from api.app import Parts, create_app
+from api.auth.principal import LocalIdentities
+from api.auth.startup import Serving
+from api.http.logs import logger
+from api.http.server import configure
+from api.services import detect, ingest_files, simulate_campaign
+from graph.home import Home
+
+
+@dataclass
+class Kept:
+    """An audit that a test can look into."""
+
+    entries: list[tuple[str, str, str, dict[str, Any]]] = field(default_factory=list)
+
+    def record(self, principal: Principal, what: str, why: str, about: Mapping[str, Any]) -> None:
+        self.entries.append((principal.id, what, why, dict(about)))
+
+
+@dataclass
+class Served:
+    """A running server and the keys to it."""
+
+    url: str
+    app: FastAPI
+    identities: LocalIdentities
+    audit: Kept
+    log: io.StringIO
+    home: Home
+
+    def token(self, *roles: str, name: str = "token:test") -> str:
+        return self.identities.issue(Principal(name, frozenset(roles), "token"))
+
+    def client(self, *roles: str, **options: Any) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {self.token(*roles)}"} if roles else {}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30, **options)
+
+
+@contextmanager
+def serve(home: Path, parts: Parts | None = None) -> Iterator[Served]:
+    """Serve a home on a free port until the block ends."""
+    identities, audit, log = LocalIdentities(), Kept(), io.StringIO()
+    given = replace(parts or Parts(), identities=identities, audit=audit, log=logger(log))
+    app = create_app(Serving(), Home(home), given)
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(configure(app, Serving()))
+    ready = threading.Event()
+    startup = server.startup
+
+    async def started(*arguments: Any, **options: Any) -> None:
+        await startup(*arguments, **options)
+        ready.set()
+
+    server.startup = started  # type: ignore[method-assign]
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        assert ready.wait(20)
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        yield Served(url, app, identities, audit, log, Home(home))
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        listening.close()
+
+
+def campaign_home(folder: Path) -> Path:
+    """A home with a small published campaign and a pepper of its own; made once in `folder`."""
+    home = folder / "api-home"
+    if not home.exists():
+        simulate_campaign(folder / "api-campaign", 400, seed=7, difficulty="plain")
+        with peppered(home):
+            ingest_files(Home(home), [str(folder / "api-campaign" / "events.parquet")])
+            detect(Home(home))
+    return home
+
+
+def pepper_of(home: Path) -> Path:
+    """Where a test's home has its pepper."""
+    return home.with_name(f"{home.name}.pepper")
+
+
+@contextmanager
+def peppered(home: Path) -> Iterator[None]:
+    """The environment of a home: its pepper beside it, and the default store."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RINGFENCE_PEPPER_FILE", str(pepper_of(home)))
+        patch.delenv("RINGFENCE_STORE", raising=False)
+        yield
+
+
+@contextmanager
+def served_campaign(folder: Path, parts: Parts | None = None) -> Iterator[Served]:
+    """The small campaign, served."""
+    home = campaign_home(folder)
+    with peppered(home), serve(home, parts) as found:
+        yield found
