@@ -31,7 +31,8 @@ def cli_page() -> str:
         ABOUT,
         "",
         "Every command takes `--home DIR` and `--json` (one object on stdout, problems as JSON objects on stderr), and"
-        " shows its progress on stderr. Exit: 0 done, 1 failed, 2 misused, 3 nothing to do.\n",
+        " shows its progress on stderr. Exit: 0 done, 1 failed, 2 misused, 3 nothing to do; of plans also 4 awaiting"
+        " approval, 5 stale, 6 paused, 7 partly done.\n",
     ]
     for path, text in sorted_commands():
         parts += [f"## ringfence {path}\n", "```text", text.rstrip(), "```\n"]
@@ -96,14 +97,15 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
 
 
 def _docstrings(model: type[BaseModel]) -> dict[str, str]:
-    """The string under each field, which pydantic collects only when a model asks for it."""
+    """The string under each field, inherited ones too; pydantic collects them only when a model asks for it."""
     import ast
     import inspect
     import textwrap
 
+    parent = model.__mro__[1]
+    found = _docstrings(parent) if issubclass(parent, BaseModel) and parent.model_fields else {}
     body = ast.parse(textwrap.dedent(inspect.getsource(model))).body[0]
     assert isinstance(body, ast.ClassDef)  # noqa: S101 - the source of a class is a class
-    found = {}
     for field, after in zip(body.body, body.body[1:], strict=False):
         if (
             isinstance(field, ast.AnnAssign)
@@ -118,7 +120,11 @@ def _docstrings(model: type[BaseModel]) -> dict[str, str]:
 def _table(heading: str, name: str, model: type[BaseModel]) -> list[str]:
     """A setting that is a table of models, with its defaults: a row an entry."""
     entries = model.model_fields[name].get_default(call_default_factory=True)
-    if not isinstance(entries, dict) or not all(isinstance(each, BaseModel) for each in entries.values()):
+    if (
+        not isinstance(entries, dict)
+        or not entries
+        or not all(isinstance(each, BaseModel) for each in entries.values())
+    ):
         return []
     kind = type(next(iter(entries.values())))
     columns = list(kind.model_fields)

@@ -326,14 +326,10 @@ def acknowledge(tx: Tx, sink: str, effect_ids: Sequence[str]) -> int:
 
 def acknowledge_through(tx: Tx, sink: str, seq: int) -> int:
     """The same for every effect up to a cursor: what a reader holds who started from the whole state."""
-    which = (
-        deliveries.c.sink == sink,
-        deliveries.c.effect_seq <= seq,
-        deliveries.c.acknowledged_at.is_(None),
+    found = select(deliveries.c.effect_seq).where(
+        deliveries.c.sink == sink, deliveries.c.effect_seq <= seq, deliveries.c.acknowledged_at.is_(None)
     )
-    return _acknowledged(
-        tx, sink, tx.conn.execute(select(deliveries.c.effect_seq).where(*which)).scalars().all()
-    )
+    return _acknowledged(tx, sink, tx.conn.execute(found).scalars().all())
 
 
 def _acknowledged(tx: Tx, sink: str, fresh: Sequence[int]) -> int:

@@ -169,7 +169,7 @@ def addresses(target: Target, rules: EgressRules, resolve: Resolver, timeout: fl
         if not may_connect(text, excepted):
             raise _refused(
                 f"{target.host} is at an address that is not public",
-                "If that is meant, an exception has to name this host and its network.",
+                "If that is meant, webhook_exceptions under [actions] has to name this host and its network.",
             )
     return [text.partition("%")[0] for text in found]
 
@@ -225,7 +225,7 @@ def _allowed(target: Target, rules: EgressRules) -> None:
         listed.add(target.host)
     if not listed & rules.hosts:
         raise _refused(
-            "its host is not on the allowlist", "An operator adds it to the settings: sinks.allowed_hosts."
+            "its host is not on the allowlist", "An operator adds it to webhook_hosts under [actions]."
         )
     if target.scheme != "https" and not rules.networks(target.host):
         raise _refused("it is not https", "Plain http is for hosts that an exception names.")

@@ -61,10 +61,16 @@ class PinnedBackend(httpcore.NetworkBackend):
             found = addresses(self._target, self._rules, self._resolve, self._deadline.left())
         except OSError as error:
             raise httpcore.ConnectError(f"cannot look up the host: {error}") from error
-        stream = self._system.connect_tcp(
-            found[0], port, self._deadline.left(), local_address, socket_options
-        )
-        return _Bounded(stream, self._deadline)
+        options = local_address, socket_options
+        for left, address in zip(range(len(found), 0, -1), found, strict=True):
+            try:
+                stream = self._system.connect_tcp(address, port, self._deadline.left() / left, *options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if left == 1:
+                    raise
+            else:
+                return _Bounded(stream, self._deadline)
+        raise httpcore.ConnectError("the host has no address")
 
 
 class _Bounded(httpcore.NetworkStream):

@@ -34,7 +34,7 @@ LONGEST_WAIT = 24 * 3_600.0
 SHORTEST_PAUSE = 1.0
 TYPE = "effects.decided"
 _BROKEN = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError)
-GONE, TOO_MANY, UNAVAILABLE = 410, 429, 503
+GONE, TOO_LARGE, TOO_MANY, UNAVAILABLE = 410, 413, 429, 503
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,8 @@ class WebhookSink:
         if answer.status == GONE:
             self._gone()
             return _all(effects, "failed", "410: the receiver is gone, the webhook is disabled")
+        if answer.status == TOO_LARGE:
+            self.batch = max(1, len(effects) // 2)  # of what the outbox hands over from now on
         wait = answer.retry_after if answer.status in {TOO_MANY, UNAVAILABLE} else None
         if wait is not None:
             self._not_before = self._monotonic() + wait

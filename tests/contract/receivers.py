@@ -143,7 +143,7 @@ class RecipeReceiver:
 
     def __init__(self, folder: Path, secret: bytes = SECRET) -> None:
         (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-        self.lines = len(block.splitlines())
+        self.lines = sum(bool(line.strip()) for line in block.splitlines())
         names: dict[str, Any] = {"__name__": "receiver"}
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)

@@ -141,7 +141,7 @@ def test_the_script_for_each_effect_keeps_the_highest_generation(tmp_path: Path)
 def test_the_cron_script_passes_exit_codes_on(tmp_path: Path, planned: int, applied: int, code: int) -> None:
     script = shell("cron.md", "contain.sh", tmp_path)
     stand_in = f"""#!/bin/sh
-echo "$RINGFENCE_TOKEN $*" >> calls
+echo "$*" >> calls
 case $1 in
 plan) echo '{{"plan_id": "plan_1", "size": 7}}'; exit {planned} ;;
 apply) exit {applied} ;;
@@ -150,10 +150,9 @@ esac
     for name, text in (("ringfence", stand_in), ("logger", "#!/bin/sh\n")):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o700)
-    (tmp_path / "token").write_text("rf_x\n")
-    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TOKEN_FILE": str(tmp_path / "token")}
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     done = subprocess.run([script], cwd=tmp_path, env=environment, check=False)
     assert done.returncode == code
     calls = (tmp_path / "calls").read_text().splitlines()
-    assert calls[0].startswith("rf_x plan throttle --query new_rings")
-    assert calls[1:] == (["rf_x apply plan_1 --json"] if planned == 0 else [])
+    assert calls[0].startswith("plan --query members_not_acted_on --action throttle")
+    assert calls[1:] == (["apply plan_1 --json"] if planned == 0 else [])

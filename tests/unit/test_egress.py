@@ -202,7 +202,7 @@ def test_an_exemption_is_for_one_host_and_its_network() -> None:
     assert addresses(inside, rules, lambda *_: ["10.1.2.3"], 5) == ["10.1.2.3"]
     for other in ("10.1.3.1", "127.0.0.1", "::ffff:10.1.2.3", "64:ff9b::a01:203", "::", "224.0.0.1"):
         with pytest.raises(Refusal):
-            addresses(inside, rules, lambda *_, other=other: [other], 5)  # type: ignore[misc]
+            addresses(inside, rules, lambda *_, other=other: [other], 5)
     refused("http://wiki.internal/", rules)
     wiki = parse("https://wiki.internal/", rules)
     with pytest.raises(Refusal):
