@@ -38,7 +38,6 @@ CATALOGUE: Mapping[str, tuple[int, int]] = {
     "ledger_unfit": (1, 500),
     "audit_broken": (1, 500),
     "unauthenticated": (1, 401),
-    "too_many_attempts": (1, 429),
     "taken": (2, 409),
     "weak_password": (2, 422),
     "bad_url": (2, 422),

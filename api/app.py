@@ -18,6 +18,7 @@ from api import routes as nouns
 from api.audit import AuditTrail, LoggedAudit
 from api.auth.principal import Identities, LocalIdentities
 from api.auth.startup import Serving
+from api.deciding.desk import Desk, open_desk
 from api.http import openapi, problems
 from api.http.guard import Gate, GuardedRoute
 from api.http.idempotency import Replies, RepliesInMemory
@@ -48,6 +49,8 @@ class Parts:
 
     identities: Identities | None = None
     audit: AuditTrail | None = None
+    desk: Desk | None = None
+    """Where it is decided; it stays open until the application ends, and is closed by it."""
     replies: Replies | None = None
     routers: Sequence[APIRouter] = ()
     """Further nouns; their routes declare permissions like all others."""
@@ -85,6 +88,7 @@ def create_app(serving: Serving, home: Home, parts: Parts | None = None) -> Fast
         metrics=metrics,
         intake=Intake(home, parts.intake),
         audit=parts.audit or LoggedAudit(log),
+        desk=parts.desk or open_desk(home),
         secure=serving.secure,
     )
     for router in (*_nouns(), *parts.routers):
@@ -138,6 +142,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         services.reads.close()
+        services.desk.ledger.close()
 
 
 def _described(app: FastAPI) -> dict[str, object]:

@@ -15,19 +15,22 @@ from graph.errors import RingfenceError
 Row = dict[str, str]
 
 
-def read_rows(name: str, required: Sequence[str], optional: Sequence[str] = ()) -> list[Row]:
-    """The rows of a file (`-`: standard input), columns that are not asked for left out.
+def read_rows(
+    name: str, required: Sequence[str], optional: Sequence[str] = (), *, text: str | None = None
+) -> list[Row]:
+    """The rows of a file (`-`: standard input), columns that are not asked for left out; `text` if it was read already.
 
     Text that starts with `{` is NDJSON, anything else CSV. Raises RingfenceError (exit 2) that names the file, the
     line and what is wrong.
     """
-    text = _text(name)
+    text = read_text(name) if text is None else text
     rows = _ndjson(name, text) if text.lstrip().startswith("{") else _csv(name, text, required)
     wanted = {*required, *optional}
     return [{key: value for key, value in row.items() if key in wanted} for row in rows]
 
 
-def _text(name: str) -> str:
+def read_text(name: str) -> str:
+    """The text of a file (`-`: standard input). Raises RingfenceError (exit 2)."""
     try:
         raw = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
         return raw.decode("utf-8-sig")

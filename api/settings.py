@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from actions.settings import ActionSettings
 from detection.settings import DetectionSettings, SourceSettings, default_sources
 from graph.errors import RingfenceError
 from graph.home import Home
@@ -20,6 +22,41 @@ from ingest.settings import IngestSettings
 
 PREFIX = "RINGFENCE_"
 DEEPER = "__"
+RECORDS = "records"
+"""The sink from which applied effects become events and statuses of the graph: every plan has it."""
+
+
+class CommandSettings(BaseModel):
+    """A command as a sink: the arguments, the first of them a file of `folder`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    argv: tuple[str, ...] = Field(min_length=1)
+    folder: Path
+
+
+class ActionsSection(ActionSettings):
+    """Mass actions: their rules, where they are kept, and where effects can go."""
+
+    ledger: str = ""
+    """A file, or a URL such as `postgresql+psycopg://ringfence@db/ringfence`; nothing: `HOME/ledger.sqlite`."""
+    file: Path | None = None
+    """What the sink `file` appends to; nothing: `HOME/effects.ndjson`."""
+    feed_acknowledged: bool = False
+    """Whether effects in the feed count as applied only once a reader acknowledged them."""
+    commands: dict[str, CommandSettings] = Field(default_factory=dict)
+    """Commands that can be sinks (`command:NAME`), each with `argv` and `folder`."""
+    webhook_hosts: tuple[str, ...] = ()
+    """Hosts to which webhooks may be sent, as `name` or `name:port`."""
+    webhook_exceptions: tuple[str, ...] = ()
+    """Private networks in which such a host may be, as `HOST NETWORK`."""
+
+    def rules(self, *, single_operator: bool | None = None) -> ActionSettings:
+        """The rules alone, every plan's effects recorded."""
+        alone = self.single_operator if single_operator is None else single_operator
+        own = {name: getattr(self, name) for name in ActionSettings.model_fields}
+        sinks = tuple(dict.fromkeys((*self.default_sinks, RECORDS)))
+        return ActionSettings(**{**own, "default_sinks": sinks, "single_operator": alone})
 
 
 class Settings(BaseModel):
@@ -30,6 +67,7 @@ class Settings(BaseModel):
     ingest: IngestSettings = Field(default_factory=IngestSettings)
     detection: DetectionSettings = Field(default_factory=DetectionSettings)
     sources: dict[str, SourceSettings] = Field(default_factory=default_sources)
+    actions: ActionsSection = Field(default_factory=ActionsSection)
 
 
 def load_settings(

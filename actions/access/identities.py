@@ -5,6 +5,7 @@ from __future__ import annotations
 from actions.access import sessions, tokens, users
 from actions.ledger import Ledger
 from actions.model import Principal
+from actions.refusals import Refusal
 
 
 class LedgerIdentities:
@@ -13,8 +14,10 @@ class LedgerIdentities:
     blocking = True
     """It reads a database, and hashes passwords."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, *, local: bool = False) -> None:
+        """`local`: only this machine can connect, so that its owner is let in."""
         self._ledger = ledger
+        self._local = local
 
     def of_token(self, token: str) -> Principal | None:
         """The principal of a bearer token."""
@@ -24,7 +27,8 @@ class LedgerIdentities:
     def of_session(self, secret: str) -> Principal | None:
         """The principal of a session's cookie."""
         with self._ledger.reading() as reading:
-            return sessions.of_secret(reading, secret)
+            found = sessions.of_secret(reading, secret)
+        return None if found is not None and found.kind == "local" and not self._local else found
 
     def open_session(self, one_time: str, replaces: str | None = None) -> str | None:
         """Exchange a one-time token, once, for the secret of a new session."""
@@ -48,7 +52,9 @@ class LedgerIdentities:
             sessions.close(tx, secret)
 
     def invite_owner(self) -> str:
-        """A one-time token for this machine's owner: what `serve` prints as an address."""
+        """A one-time token for this machine's owner: what `serve` prints as an address. Raises Refusal."""
+        if not self._local:
+            raise Refusal("forbidden", "the owner of a machine signs in on that machine only", "Add a user.")
         with self._ledger.transaction() as tx:
             owner = users.owner(tx, single_operator=self._ledger.settings.single_operator)
             return sessions.invite(tx, owner.user_id, owner.principal)
@@ -56,4 +62,4 @@ class LedgerIdentities:
     def approvers(self) -> int:
         """How many people may approve: production wants two."""
         with self._ledger.reading() as reading:
-            return users.approvers(reading)
+            return users.approvers(reading, local=self._local)

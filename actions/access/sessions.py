@@ -10,6 +10,7 @@ from actions.access import passwords, roles, secret, users
 from actions.ids import new_id
 from actions.ledger import Ledger, Reading, Tx, people, subjects
 from actions.ledger.chain import PRINCIPAL
+from actions.ledger.people import Row
 from actions.model import Principal
 from actions.refusals import Refusal
 
@@ -46,19 +47,16 @@ def of_secret(reading: Reading, given: str) -> Principal | None:
 
 
 def sign_in(ledger: Ledger, name: str, password: str, *, replaces: str | None = None) -> str:
-    """The secret of a new session for `user:NAME`. Raises Refusal: wrong (401), or too many wrong ones (429).
+    """The secret of a new session for `user:NAME`. Raises Refusal (401), the same for whatever is wrong.
 
-    `replaces` is the session that the browser had: it ends.
+    `replaces` is the session that the browser had: it ends. After ten wrong passwords in a row no password is looked
+    at for a while, and whoever guesses learns neither that nor whether there is such a user.
     """
     user_id = f"user:{name}"
     with ledger.reading() as reading:
         row = people.user(reading, user_id) if secret.plausible(user_id) else None
-        locked = row is not None and _locked(row["failures"], row["failed_at"], reading.now)
-    if locked:
-        raise Refusal(
-            "too_many_attempts", "too many wrong passwords", f"Wait {LOCKED.seconds // 60} minutes."
-        )
-    kept = None if row is None or row["disabled_at"] is not None else row["password"]
+        shut = row is None or row["disabled_at"] is not None or _locked(row, reading.now)
+    kept = None if row is None or shut else row["password"]
     if not passwords.matches(kept, password):  # outside of any transaction: it takes a while
         if kept is not None:
             with ledger.transaction() as tx:
@@ -96,11 +94,20 @@ def sign_in_as(
 
 
 def invite(tx: Tx, user_id: str, principal: Principal) -> str:
-    """A secret that opens one session for a user, once: for the terminal of a machine's owner, or for a new user."""
+    """A secret that opens one session for a user, once: for the terminal of a machine's owner, or for a new user.
+
+    Whoever has signed in on their own already is not invited again: an invitation is no way to act as somebody else.
+    """
     own = principal.id == user_id == users.OWNER
+    user = users.get(tx, user_id)
     if not own:
         roles.require_admin(principal)
-    users.get(tx, user_id)
+        if user_id == users.OWNER or user.signs_in_with == ("password",) or user.bound:
+            raise Refusal(
+                "wrong_state",
+                "this user signs in without an invitation",
+                "Set a new password, if theirs is lost.",
+            )
     people.sweep(tx)
     given = secret.new()
     people.add_invitation(tx, secret.digest(given), user_id, tx.now + (INVITED if own else INVITED_BY_MAIL))
@@ -184,13 +191,17 @@ def _failed(tx: Tx, user_id: str) -> None:
         tx.audit("user.locked", "system:sign-in", details={"person": known, "failures": failures})
 
 
-def _locked(failures: int, failed_at: datetime | None, now: datetime) -> bool:
-    return failures >= FAILURES and failed_at is not None and now - failed_at < LOCKED
+def _locked(row: Row, now: datetime) -> bool:
+    return row["failures"] >= FAILURES and row["failed_at"] is not None and now - row["failed_at"] < LOCKED
 
 
 def _unknown() -> Refusal:
-    """One answer for unknown, disabled and wrong."""
-    return Refusal("unauthenticated", "name or password is wrong", "Try again, or ask an admin.")
+    """One answer for unknown, disabled, locked and wrong."""
+    return Refusal(
+        "unauthenticated",
+        "name or password is wrong",
+        f"Try again. After {FAILURES} wrong ones in a row, only {LOCKED.seconds // 60} minutes of waiting help.",
+    )
 
 
 def _audit(tx: Tx, verb: str, principal: Principal, user_id: str, **details: object) -> None:

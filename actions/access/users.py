@@ -31,6 +31,8 @@ class User:
     created_by: str
     created_at: datetime
     disabled_at: datetime | None
+    bound: bool = False
+    """Whether they have signed in through the provider."""
 
     @property
     def principal(self) -> Principal:
@@ -49,6 +51,7 @@ def of_row(row: Row) -> User:
         row["created_by"],
         row["created_at"],
         row["disabled_at"],
+        row["subject"] is not None,
     )
 
 
@@ -62,9 +65,13 @@ def listed(reading: Reading, *, after: str = "", limit: int = 100) -> list[User]
     return [of_row(row) for row in people.list_users(reading, after=after, limit=limit)]
 
 
-def approvers(reading: Reading) -> int:
-    """How many people may approve."""
-    return sum("approver" in row["roles"] for row in people.enabled(reading))
+def approvers(reading: Reading, *, local: bool = False) -> int:
+    """How many people may approve, and can sign in; this machine's owner only where they are let in."""
+    found = (of_row(row) for row in people.enabled(reading))
+    return sum(
+        "approver" in each.roles and (local if each.user_id == OWNER else bool(each.signs_in_with))
+        for each in found
+    )
 
 
 def create(

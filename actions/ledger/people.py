@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import RowMapping, and_, delete, func, insert, or_, select, update
+from sqlalchemy import RowMapping, and_, delete, insert, or_, select, update
 
 from actions.ledger.access_tables import invitations, sessions, tokens, users, webhooks
 
@@ -172,12 +172,6 @@ def end_token(tx: Tx, token_id: str, by: str, at: datetime) -> bool:
     """A token holds until `at` at the latest; whether it still held."""
     which = and_(tokens.c.token_id == token_id, _holds(tx))
     return bool(tx.conn.execute(update(tokens).where(which).values(ended_at=at, ended_by=by)).rowcount)
-
-
-def count_sessions(reading: Reading) -> int:
-    """Sessions that last."""
-    counted = select(func.count()).select_from(sessions).where(sessions.c.expires_at > reading.now)
-    return reading.conn.execute(counted).scalar() or 0
 
 
 def _holds(reading: Reading) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -83,13 +84,14 @@ def protect(
 ) -> int:
     """Record that organizations must not be acted on automatically.
 
-    They stay in their clusters, and are spared there.
+    They stay in their clusters, and are spared there: by plans at once, by runs from the next one on.
     """
+    from api.deciding.protecting import at_once
     from api.decisions import PROTECT
 
     given = {"org_id": organization, "reason": reason, "action": "end" if end else None}
     said = "is no longer protected" if end else "is protected"
-    return _record(PROTECT, given, file, home, as_json, said)
+    return _record(PROTECT, given, file, home, as_json, said, at_once)
 
 
 @group.command(
@@ -124,9 +126,15 @@ def not_linked(
 
 
 def _record(
-    form: Form, given: dict[str, str | None], file: str | None, home: Path | None, as_json: bool, said: str
+    form: Form,
+    given: dict[str, str | None],
+    file: str | None,
+    home: Path | None,
+    as_json: bool,
+    said: str,
+    then: Callable[[Home, list[Event]], None] | None = None,
 ) -> int:
-    """Store what was given, or the rows of a file, and say so."""
+    """Store what was given, or the rows of a file, do with them what else there is to do, and say so."""
     from api.decision_files import read_rows
     from api.decisions import record
 
@@ -139,6 +147,8 @@ def _record(
         _require(form, words)
     rows = [words] if file is None else read_rows(file, form.required, form.optional)
     events = record(Home.resolve(home), form, rows)
+    if then is not None:
+        then(Home.resolve(home), events)
     _say(Output(as_json), events, file is not None, said, at_home(home))
     return 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, cast
 
 from fastapi import Depends, Query, Request
@@ -11,6 +11,7 @@ from actions.model import Principal
 from api.audit import AuditTrail
 from api.auth.masking import Mask
 from api.auth.principal import Identities
+from api.deciding.desk import Desk
 from api.http.guard import principal_of
 from api.http.metrics import Metrics
 from api.http.paging import Cursors
@@ -29,6 +30,7 @@ class Services:
     metrics: Metrics
     intake: Intake
     audit: AuditTrail
+    desk: Desk
     secure: bool
 
 
@@ -52,10 +54,16 @@ async def _mask(request: Request) -> Mask:
     return Mask.of(principal_of(request))
 
 
+async def _desk(request: Request) -> Desk:
+    return replace(cast(Services, request.app.state.services).desk, principal=principal_of(request))
+
+
 ServicesOf = Annotated[Services, Depends(_services)]
 ReadsOf = Annotated[Reads, Depends(_reads)]
 CursorsOf = Annotated[Cursors, Depends(_cursors)]
 PrincipalOf = Annotated[Principal, Depends(_principal)]
 MaskOf = Annotated[Mask, Depends(_mask)]
+DeskOf = Annotated[Desk, Depends(_desk)]
+"""The ledger, on behalf of whoever asks. Work with it in `def` endpoints: it waits for a database."""
 Limit = Annotated[int, Query(ge=1, le=MOST, description="How many at most.")]
 After = Annotated[str | None, Query(max_length=2_000, description="`next` of the page before.")]

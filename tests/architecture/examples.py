@@ -21,6 +21,8 @@ class Example:
     page: str
     words: tuple[str, ...]
     shown: tuple[str, ...]
+    code: int = 0
+    """Its exit code: 0 unless the page says `# exit N` after the command."""
 
 
 def files_of(page: Path) -> dict[str, str]:
@@ -34,16 +36,19 @@ def examples_of(page: Path) -> list[Example]:
     for block in _BLOCK.findall(page.read_text(encoding="utf-8")):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, *shown = part.splitlines()
+            command, _, code = command.partition("  # exit ")
             words = tuple(shlex.split(command))
             if words[0] == "ringfence":
-                found.append(Example(page.name, words[1:], tuple(shown)))
+                found.append(Example(page.name, words[1:], tuple(shown), int(code or 0)))
     return found
 
 
 def adapted(example: Example, cluster: str, pair: tuple[str, str]) -> list[str]:
     """The command for other data than the page's: its cluster and its pair stand for those there."""
+    if ".demo" not in example.words:  # a page's own campaign is the same wherever it is made
+        return list(example.words)
     words = [_CLUSTER.sub(cluster, word) for word in example.words]
-    if words[0] == "why" and ".demo" in words:
+    if words[0] == "why":
         words[1:3] = [*pair]
     return words
 

@@ -36,7 +36,7 @@ def ledger(where: str, clock: ManualClock) -> Iterator[Ledger]:
 
 @pytest.fixture
 def identities(ledger: Ledger) -> LedgerIdentities:
-    return LedgerIdentities(ledger)
+    return LedgerIdentities(ledger, local=True)
 
 
 def add(ledger: Ledger, name: str, *given: str, email: str | None = None) -> users.User:
@@ -128,7 +128,8 @@ def test_wrong_passwords_say_the_same_of_everybody_and_lock(
     assert len(said) == 1
     for _ in range(sessions.FAILURES - 1):
         refused("unauthenticated", lambda: identities.sign_in("alice", "wrong"))
-    refused("too_many_attempts", lambda: identities.sign_in("alice", PASSWORD))
+    locked = refused("unauthenticated", lambda: identities.sign_in("alice", PASSWORD))
+    assert {locked.message} == said
     locks = [each for each in entries(ledger) if each["verb"] == "user.locked"]
     assert len(locks) == 1
     clock.pass_(minutes=15)
@@ -176,6 +177,31 @@ def test_an_invitation_opens_one_session_once(identities: LedgerIdentities, cloc
     late = identities.invite_owner()
     clock.pass_(minutes=10)
     assert [identities.open_session(each) for each in (late, "", "☃", "x" * 999, opened)] == [None] * 5
+
+
+def test_an_invitation_is_no_way_to_act_as_somebody_else(
+    ledger: Ledger, identities: LedgerIdentities, clock: ManualClock
+) -> None:
+    add(ledger, "alice", "approver")
+    with ledger.transaction() as tx:
+        users.create(tx, "bob", ["approver"], ROOT, email="bob@example.com")
+        users.create(tx, "new", ["approver"], ROOT)
+        opens = [sessions.invite(tx, f"user:{name}", ROOT) for name in ("bob", "new")]
+    assert [identities.open_session(each) is None for each in opens] == [False, False]
+    identities.sign_in_as("https://id.example.com", "sub-1", "bob@example.com", verified=True)
+    owners = identities.invite_owner()
+    for user_id in ("user:alice", "user:bob", users.OWNER):
+        refused("wrong_state", in_tx(ledger, sessions.invite, user_id, ROOT))
+    elsewhere = LedgerIdentities(ledger)
+    session = elsewhere.open_session(owners)
+    assert session is not None
+    assert elsewhere.of_session(session) is None
+    refused("forbidden", elsewhere.invite_owner)
+    assert elsewhere.approvers() == 2
+    with ledger.transaction() as tx:
+        late = sessions.invite(tx, "user:new", ROOT)
+    clock.pass_(hours=24)
+    assert identities.open_session(late) is None
 
 
 def test_single_operator_mode_lets_the_owner_approve(ledger: Ledger, identities: LedgerIdentities) -> None:
@@ -335,7 +361,10 @@ def test_an_erased_user_leaves_no_name(ledger: Ledger, identities: LedgerIdentit
 def test_everything_is_audited_by_audit_names(ledger: Ledger, identities: LedgerIdentities) -> None:
     add(ledger, "alice", "viewer")
     identities.close_session(identities.sign_in("alice", PASSWORD))
-    in_tx(ledger, sessions.invite, "user:alice", ROOT)()
+    with ledger.transaction() as tx:
+        users.create(tx, "new", ["viewer"], ROOT)
+        opened = sessions.open_invited(tx, sessions.invite(tx, "user:new", ROOT))
+        assert opened is not None
     in_tx(ledger, sessions.end_all, "user:alice", ROOT)()
     verbs = [str(each["verb"]) for each in entries(ledger)]
     assert verbs == [
@@ -343,7 +372,9 @@ def test_everything_is_audited_by_audit_names(ledger: Ledger, identities: Ledger
         "user.created",
         "session.opened",
         "session.closed",
+        "user.created",
         "user.invited",
+        "session.opened",
         "session.all_ended",
     ]
     assert "user:alice" not in json.dumps(entries(ledger))
