@@ -115,10 +115,13 @@ def check_depth(depth: int) -> None:
 
 def require(store: GraphStore, refs: Sequence[NodeRef]) -> dict[NodeRef, Node]:
     """Those nodes. Raises RingfenceError for the first that the graph does not have."""
-    known = store.get_nodes(refs)
+    known = store.get_nodes(refs) if refs else {}
     for ref in refs:
         if ref not in known:
-            raise RingfenceError(
-                f"the graph has no {ref.label} {ref.key}", "Look it up with `ringfence search`."
-            )
+            raise missing(ref)
     return known
+
+
+def missing(ref: NodeRef) -> RingfenceError:
+    """What to say of a node that the graph does not have."""
+    return RingfenceError(f"the graph has no {ref.label} {ref.key}", "Look it up with `ringfence search`.")

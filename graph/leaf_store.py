@@ -22,6 +22,7 @@ from graph.store import (
     ClusterOrder,
     ClusterPage,
     Expansion,
+    Follow,
     Found,
     GraphChanges,
     GraphStore,
@@ -99,19 +100,21 @@ class WithLeaves:
         types: Collection[str] | None = None,
         degree_cap: int | None = DEGREE_CAP,
         limit: int = 10_000,
+        follow: Follow = Follow.BOTH,
     ) -> Expansion:
         """See `GraphStore.expand`."""
-        found = self.store.expand(frontier, types=types, degree_cap=degree_cap, limit=limit)
+        found = self.store.expand(frontier, types=types, degree_cap=degree_cap, limit=limit, follow=follow)
         if types is not None and not _EVIDENCE.intersection(types):
             return found
-        organizations = {ref.key for ref in frontier if ref.label in _ORGANIZATIONS}
-        identifiers = [ref for ref in frontier if ref.label in _IDENTIFIERS]
+        sources, targets = follow is not Follow.IN, follow is not Follow.OUT
+        organizations = {ref.key for ref in frontier if ref.label in _ORGANIZATIONS and sources}
+        identifiers = [ref for ref in frontier if ref.label in _IDENTIFIERS and targets]
         leaves = {*self._leaves.of(organizations), *self._find(identifiers)}
         wanted = [rel for rel in (leaf.relationship for leaf in leaves) if types is None or rel.type in types]
         if degree_cap is not None and degree_cap < 1:
-            return Expansion(found.items, found.total, found.hubs + len(wanted))
+            return Expansion(found.items, found.total, found.left_out | {rel.target for rel in wanted})
         items = sorted([*found.items, *wanted], key=lambda rel: (rel.type, rel.target.key, rel.source.key))
-        return Expansion(tuple(items[:limit]), found.total + len(wanted), found.hubs)
+        return Expansion(tuple(items[:limit]), found.total + len(wanted), found.left_out)
 
     def _find(self, refs: Sequence[NodeRef]) -> list[Leaf]:
         asked = set(refs)

@@ -81,11 +81,11 @@ def evidence_paths(
     check_depth(depth)
     if a == b:
         raise RingfenceError("both ends are the same organization", "Name two different ones.", exit_code=2)
-    require(store, [a, b])
     cap = None if include_hubs else degree_cap
     search, near, far = Search(shared_only(store), EVIDENCE, cap), Side(a), Side(b)
     while search.approach(near, far, depth):
         pass  # an edge of a path is close to one end or the other, however the steps are shared out
+    require(store, [end for end in (a, b) if end not in search.adjacency])
     ranked = _ranked(search.adjacency, a, b, depth)
     best = list(islice(ranked, limit + 1))
     return EvidencePaths(

@@ -13,14 +13,14 @@ from graph.components import cycles
 from graph.errors import RingfenceError
 from graph.frontiers import require
 from graph.schema import RELATIONSHIPS
-from graph.store import Expansion, GraphStore, Node, NodeRef, Relationship, Value
+from graph.store import Expansion, Follow, GraphStore, Node, NodeRef, Relationship, Value
 
 REFERRED_BY = "REFERRED_BY"
 MAX_REFERRAL_DEPTH = 100
 SHOWN = 500
 """Referrals of a chain, unless more are asked for."""
 MANY = 10_000
-"""Referrals that one step upwards reads at most."""
+"""Referrals that one step upwards reads at once; it reads all."""
 
 
 class Direction(StrEnum):
@@ -184,54 +184,22 @@ class _Walk:
         up = self._way is Direction.UP
         return (rel.source, rel.target) if up else (rel.target, rel.source)
 
-    def _read(self, room: int) -> tuple[list[Relationship], int]:
+    def _read(self, room: int) -> tuple[Collection[Relationship], int]:
         """At least the first `room` referrals that go on from the frontier, and how many there are in all."""
-        if self._way is Direction.UP:
-            return _above(self._store, {ref: self._brought([ref]) for ref in self.frontier})
-        brought = self._brought(self.frontier)
-        return (_below(self._store, set(self.frontier), min(room, brought)) if room else []), brought
+        if self._way is Direction.DOWN:
+            found = self._expand(room, Follow.IN)
+        else:  # the store's order is that of the farther ends: the first ones are known when all are
+            found = self._expand(MANY, Follow.OUT)
+            found = self._expand(found.total, Follow.OUT) if found.cut else found
+        return found.items, found.total
+
+    def _expand(self, limit: int, follow: Follow) -> Expansion:
+        return self._store.expand(
+            self.frontier, types=[REFERRED_BY], degree_cap=None, limit=limit, follow=follow
+        )
 
     def _brought(self, refs: list[NodeRef]) -> int:
         return sum(_count(self.nodes[ref].properties) for ref in refs if ref in self.nodes)
-
-
-def _below(store: GraphStore, at: set[NodeRef], wanted: int) -> list[Relationship]:
-    """At least the first `wanted` referrals by organizations, by target and source.
-
-    The store gives those that brought them too, between the others: it is asked again if they leave no room.
-    """
-    limit = wanted + len(at)
-    while True:
-        found = _expand(store, at, limit)
-        below = [rel for rel in found.items if rel.target in at]
-        if len(below) >= wanted or not found.cut:
-            return below
-        limit *= 2
-
-
-def _above(store: GraphStore, brought: Mapping[NodeRef, int]) -> tuple[list[Relationship], int]:
-    """The referrals that brought organizations, and how many there are; `brought` is how many each brought itself.
-
-    The store gives both together. Where an organization brought too many to read, those who brought fewer are
-    asked for without them; one who brought even more may stay unread, and is counted.
-    """
-    found = _expand(store, brought, MANY)
-    if not found.cut:
-        above = [rel for rel in found.items if rel.source in brought]
-        return above, len(above)
-    read: list[Relationship] = []
-    total = 0
-    for ref, count in sorted(brought.items()):
-        every = _expand(store, [ref], MANY)
-        fewer = _expand(store, [ref], MANY, count - 1)
-        above = list({rel.target: rel for rel in (*every.items, *fewer.items) if rel.source == ref}.values())
-        total += max(every.total - count + any(rel.target == ref for rel in above), len(above))
-        read += above
-    return read, total
-
-
-def _expand(store: GraphStore, at: Collection[NodeRef], limit: int, cap: int | None = None) -> Expansion:
-    return store.expand(at, types=[REFERRED_BY], degree_cap=cap, limit=limit)
 
 
 def _count(properties: Mapping[str, Value]) -> int:

@@ -34,6 +34,9 @@ class NodeRef:
     label: str
     key: str
 
+    def __hash__(self) -> int:
+        return hash(self.key)  # few keys are of two labels, and searches look up very many
+
 
 @dataclass(frozen=True)
 class Node:
@@ -76,9 +79,22 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True)
 class Expansion(Page[Relationship]):
-    """What `expand` found, and how many nodes it left out because too many share them."""
+    """What `expand` found, and the nodes that it left out because too many share them."""
 
-    hubs: int = 0
+    left_out: frozenset[NodeRef] = frozenset()
+
+    @property
+    def hubs(self) -> int:
+        """How many nodes were left out."""
+        return len(self.left_out)
+
+
+class Follow(StrEnum):
+    """Which relationships at a frontier are followed: those that start there, those that end there, or both."""
+
+    BOTH = "both"
+    OUT = "out"
+    IN = "in"
 
 
 class Match(StrEnum):
@@ -288,8 +304,9 @@ class GraphStore(Protocol):
         types: Collection[str] | None = None,
         degree_cap: int | None = DEGREE_CAP,
         limit: int = 10_000,
+        follow: Follow = Follow.BOTH,
     ) -> Expansion:
-        """All relationships at the nodes of `frontier`, in either direction: the one traversal primitive.
+        """All relationships at the nodes of `frontier`: the one traversal primitive.
 
         Relationships whose target has more than `degree_cap` of them are left out (None: none are).
         Ordered by type, target key and source key.

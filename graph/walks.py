@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import pairwise
 
-from graph.frontiers import Search, Side, check_depth, leads_nowhere, require
+from graph.frontiers import Search, Side, check_depth, leads_nowhere, missing, require
 from graph.leaf_store import shared_only
 from graph.schema import EVIDENCE
 from graph.store import DEGREE_CAP, GraphStore, Node, NodeRef, Relationship
@@ -97,17 +97,18 @@ def neighbourhood(
     Raises RingfenceError when the node is not in the graph.
     """
     check_depth(depth)
-    centre = require(store, [ref])[ref]
     around = _Around(store, ref, types, degree_cap)
     for _ in range(depth):
         if around.frontier and len(around.relationships) == around.total:
             around.step(limit)
-    known = store.get_nodes(around.order[1:])
+    known = store.get_nodes(around.order)
+    if ref not in known:
+        raise missing(ref)
     return Neighbourhood(
-        nodes=(centre, *(known[found] for found in around.order[1:] if found in known)),
+        nodes=tuple(known[found] for found in around.order if found in known),
         relationships=tuple(around.relationships),
         total=around.total,
-        hubs=around.hubs(),
+        hubs=len(around.hubs),
         depth=depth,
         degree_cap=degree_cap,
     )
@@ -123,11 +124,10 @@ class _Around:
         self.frontier = [ref]
         self.relationships: list[Relationship] = []
         self.total = 0
+        self.hubs: set[NodeRef] = set()
         self._store, self._types, self._cap = store, types, cap
         self._seen = {ref}
         self._known: set[tuple[str, NodeRef, NodeRef]] = set()
-        self._asked: list[NodeRef] = []
-        self._hubs: list[int] = []
 
     def step(self, limit: int) -> None:
         """One more distance, up to `limit` relationships in all."""
@@ -136,8 +136,7 @@ class _Around:
         room = max(limit - len(self.relationships), 0)
         found = self._store.expand(at, types=self._types, degree_cap=self._cap, limit=room + again)
         self.total += found.total - again
-        self._asked += self.frontier
-        self._hubs.append(found.hubs)
+        self.hubs |= found.left_out
         fresh = [rel for rel in found.items if (rel.type, rel.source, rel.target) not in self._known][:room]
         self.relationships += fresh
         self._known |= {(rel.type, rel.source, rel.target) for rel in fresh}
@@ -146,13 +145,6 @@ class _Around:
         self.order += sorted(ends)
         self.frontier = [end for end in sorted(ends) if not leads_nowhere(ends[end], end)]
         self._store = shared_only(self._store)
-
-    def hubs(self) -> int:
-        """How many targets were left out, each counted once."""
-        counts = [count for count in self._hubs if count]
-        if len(counts) < 2:
-            return sum(counts)
-        return self._store.expand(self._asked, types=self._types, degree_cap=self._cap, limit=0).hubs
 
 
 def shortest_path(
@@ -169,13 +161,13 @@ def shortest_path(
     Raises RingfenceError when one of the nodes is not in the graph.
     """
     check_depth(max_depth)
-    require(store, [a, b])
     search = Search(store, types, degree_cap, SHORTEST_BUDGET)
     near, far = Side(a), Side(b)
     meeting = {a} & {b}
     while not meeting and search.approach(near, far, max_depth):
         fewer, more = sorted((near.distance, far.distance), key=len)
         meeting = {node for node in fewer if node in more}
+    require(store, [end for end in (a, b) if end not in search.adjacency])
     nodes = _smallest(search, near, far, meeting) if meeting else ()
     return ShortestPath(
         nodes=nodes,

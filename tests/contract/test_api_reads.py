@@ -297,4 +297,6 @@ def test_nothing_published_is_said(tmp_path: Path) -> None:
             answer = client.get(path)
             assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
         made = {each.name for each in (tmp_path / "home").iterdir()}
-        assert {name.split("-")[0] for name in made} == {"ledger.sqlite"}  # users live there, so serving makes it
+        assert {name.split("-")[0] for name in made} == {
+            "ledger.sqlite"
+        }  # users live there, so serving makes it

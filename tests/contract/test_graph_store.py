@@ -14,7 +14,7 @@ from graph.errors import RingfenceError
 from graph.home import Home
 from graph.lookup import keys_of
 from graph.schema import EVIDENCE, NODES, RELATIONSHIPS
-from graph.store import GraphStore, Match, NodeRef
+from graph.store import Follow, GraphStore, Match, NodeRef
 from graph.stores import open_store
 
 
@@ -25,21 +25,33 @@ from graph.stores import open_store
     types=st.none() | st.sets(st.sampled_from(sorted(RELATIONSHIPS))),
     cap=st.none() | st.integers(0, 6),
     limit=st.integers(0, 12) | st.just(1000),
+    follow=st.sampled_from(Follow),
 )
 def test_expand_finds_every_relationship_at_the_frontier(
-    filled: Opened, view: HandView, picks: set[int], types: set[str] | None, cap: int | None, limit: int
+    filled: Opened,
+    view: HandView,
+    picks: set[int],
+    types: set[str] | None,
+    cap: int | None,
+    limit: int,
+    follow: Follow,
 ) -> None:
     nodes = sorted(view.oracle().nodes)
     frontier = {nodes[pick % len(nodes)] for pick in picks} | {NodeRef("Ip", "0" * 32)}
-    touching = [edge for edge in view.edges(types) if {edge.source, edge.target} & frontier]
+    touching = [
+        edge
+        for edge in view.edges(types)
+        if (edge.source in frontier and follow is not Follow.IN)
+        or (edge.target in frontier and follow is not Follow.OUT)
+    ]
     expected = [edge for edge in touching if cap is None or edge.degree <= cap]
 
-    found = filled(view).expand(frontier, types=types, degree_cap=cap, limit=limit)
+    found = filled(view).expand(frontier, types=types, degree_cap=cap, limit=limit, follow=follow)
 
     assert [(rel.type, rel.target, rel.source, rel.degree) for rel in found.items] == expected[:limit]
     assert found.total == len(expected)
     assert found.cut == (len(expected) > limit)
-    assert found.hubs == len({edge.target for edge in touching} - {edge.target for edge in expected})
+    assert found.left_out == {edge.target for edge in touching} - {edge.target for edge in expected}
 
 
 @for_every(80, view=views(), limit=st.integers(0, 4))

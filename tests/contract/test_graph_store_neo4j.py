@@ -16,6 +16,7 @@ from graph_views import NASTY, HandChanges, HandView, ref
 from graph_views import org_ref as org
 from neo4j_server import Database, Server
 
+from graph.copying import copy
 from graph.errors import RingfenceError
 from graph.schema import NODES, SCHEMA_VERSION
 from graph.store import GraphStore, NodeRef
@@ -24,6 +25,7 @@ from graph.stores.neo4j import load as neo4j_load
 from graph.stores.neo4j import publish as neo4j_publish
 from graph.stores.neo4j import schema as neo4j_schema
 from graph.stores.neo4j.store import Neo4jStore
+from graph.stores.sqlite.store import SqliteStore
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 HUB = ref("ip", "192.0.2.7")
@@ -374,31 +376,13 @@ def test_a_publisher_who_lost_the_right_writes_no_more(
 
 
 @pytest.mark.usefixtures("in_parts")
-def test_a_server_that_restarts_is_waited_for(database: Database, store: Neo4jStore, server: Server) -> None:
-    one, two = crowd("run_one"), crowd("run_two")
-    store.publish(one)
-    restarts = iter([True])
-
-    def restart(stage: str, done: int, total: int | None) -> None:
-        del stage, total
-        if done > 120 and next(restarts, False):
-            server.stop()
-            server.start()
-            check_whole(store, one)
-
-    store.publish(two, restart)
-    check_whole(store, two)
-    check_only(database, two)
-
-
-@pytest.mark.usefixtures("in_parts")
 def test_a_server_that_is_gone_is_said_and_nothing_is_half(
     database: Database, store: Neo4jStore, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = crowd("run_one")
     store.publish(one)
     reader = store.scan("USED_IP")
-    monkeypatch.setattr("graph.stores.neo4j.store.RETRY_S", 0.5)
+    monkeypatch.setattr("graph.stores.neo4j.connection.RETRY_S", 0.5)
     publisher = Neo4jStore.from_environment()
 
     def stop(stage: str, done: int, total: int | None) -> None:
@@ -418,6 +402,54 @@ def test_a_server_that_is_gone_is_said_and_nothing_is_half(
     check_whole(store, crowd("run_three", 50))
     check_only(database, crowd("run_three", 50))
     publisher.close()
+
+
+@pytest.mark.usefixtures("in_parts")
+def test_a_server_that_restarts_is_waited_for_and_the_copy_is_whole(
+    database: Database, store: Neo4jStore, server: Server, tmp_path: Path
+) -> None:
+    source, one, two = SqliteStore(tmp_path / "graph.sqlite"), crowd("run_one", 50), crowd("run_two")
+    source.publish(two)
+    source.set_status([org("run_two 7")], "banned", AT)
+    store.publish(one)
+    restarts = iter([True])
+
+    def restart(stage: str, done: int, total: int | None) -> None:
+        del stage, total
+        if done > 120 and next(restarts, False):
+            server.stop()
+            server.start()
+            check_whole(store, one)
+
+    assert copy(source, store, restart) == "run_two"
+    check_whole(store, two)
+    check_only(database, two)
+    assert store.statuses() == source.statuses()
+    source.close()
+
+
+def test_a_copy_from_a_server_that_stops_fails_clearly_and_is_never_half(
+    store: Neo4jStore, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, one, two = SqliteStore(tmp_path / "graph.sqlite"), crowd("run_one", 50), crowd("run_two")
+    target.publish(one)
+    store.publish(two)
+    monkeypatch.setattr("graph.stores.neo4j.connection.RETRY_S", 0.5)
+    hasty = Neo4jStore.from_environment()
+
+    def stop(stage: str, done: int, total: int | None) -> None:
+        del stage, total
+        if done > 120:
+            server.stop()
+
+    with pytest.raises(RingfenceError, match="does not answer"):
+        copy(hasty, target, stop)
+    check_whole(target, one)
+    server.start()
+    assert copy(hasty, target) == "run_two"
+    check_whole(target, two)
+    hasty.close()
+    target.close()
 
 
 @pytest.mark.parametrize("walk", [1, 1000])

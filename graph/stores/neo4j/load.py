@@ -1,4 +1,4 @@
-"""Writing a run: whole under a number of its own, or as changes of the run that is shown."""
+"""Writing a whole run under a number of its own, and removing one."""
 
 from __future__ import annotations
 
@@ -21,17 +21,12 @@ from graph.stores.neo4j.schema import (
     by_key,
     create_nodes,
     create_relationships,
-    delete_nodes,
-    delete_relationships,
-    merge_nodes,
-    merge_relationships,
     node_rows,
     number,
     quoted,
     relationship_rows,
     rows,
     slices,
-    to_parameters,
 )
 
 STAGE = "publish graph"
@@ -51,14 +46,12 @@ class Repeat(Protocol):
 
 @dataclass
 class Held:
-    """A view or changes of it with all rows in memory: few enough for one transaction."""
+    """A view with all rows in memory: few enough for one transaction."""
 
     run_id: str
     size: int = 0
     put_nodes: dict[str, list[pa.RecordBatch]] = field(default_factory=dict)
     put_relationships: dict[str, list[pa.RecordBatch]] = field(default_factory=dict)
-    lost_nodes: dict[str, list[pa.Array]] = field(default_factory=dict)
-    lost_relationships: dict[str, list[pa.RecordBatch]] = field(default_factory=dict)
 
     def nodes(self, label: str) -> Iterator[pa.RecordBatch]:
         """See `GraphView.nodes`."""
@@ -67,14 +60,6 @@ class Held:
     def relationships(self, name: str) -> Iterator[pa.RecordBatch]:
         """See `GraphView.relationships`."""
         return iter(self.put_relationships.get(name, ()))
-
-    def gone_nodes(self, label: str) -> Iterator[pa.Array]:
-        """See `GraphChanges.gone_nodes`."""
-        return iter(self.lost_nodes.get(label, ()))
-
-    def gone_relationships(self, name: str) -> Iterator[pa.RecordBatch]:
-        """See `GraphChanges.gone_relationships`."""
-        return iter(self.lost_relationships.get(name, ()))
 
     def changes_since(self, run_id: str) -> GraphChanges | None:
         """See `GraphView.changes_since`: not known."""
@@ -89,18 +74,6 @@ def held_view(view: GraphView, most: int) -> Held | None:
         if nodes and _hold(held, held.put_relationships, RELATIONSHIPS, view.relationships, most)
         else None
     )
-
-
-def held_changes(changes: GraphChanges, most: int) -> Held | None:
-    """Changes in memory; None if there are more than `most` rows."""
-    held = Held(changes.run_id)
-    whole = (
-        _hold(held, held.lost_nodes, NODES, changes.gone_nodes, most)
-        and _hold(held, held.lost_relationships, RELATIONSHIPS, changes.gone_relationships, most)
-        and _hold(held, held.put_nodes, NODES, changes.nodes, most)
-        and _hold(held, held.put_relationships, RELATIONSHIPS, changes.relationships, most)
-    )
-    return held if whole else None
 
 
 def _hold(
@@ -134,10 +107,10 @@ def load(view: GraphView, run: int, write: Write, progress: Progress) -> int:
 
 def _creations(view: GraphView, run: int) -> Iterator[tuple[Work, int]]:
     for node in NODES.values():
-        for part in _parts(_ascending(view.nodes(node.label), node), node.arrow, node.label):
+        for part in parts(_ascending(view.nodes(node.label), node), node.arrow, node.label):
             yield _simple(create_nodes(node), node_rows(node, part), run), part.num_rows
     for rel in RELATIONSHIPS.values():
-        for part in _parts(view.relationships(rel.name), rel.arrow, rel.name):
+        for part in parts(view.relationships(rel.name), rel.arrow, rel.name):
             yield _connection(rel, part, run, create_relationships(rel)), part.num_rows
 
 
@@ -153,40 +126,20 @@ def _connection(rel: RelationshipType, part: pa.RecordBatch, run: int, statement
 
     def work(tx: Transaction) -> None:
         if number(tx, statement, rows=values, run=run) != len(values):
-            raise RingfenceError(
-                f"a {rel.name} relationship names a {rel.source} or a {rel.target} that is not among the nodes",
-                "The run's files do not fit together: start it again with `ringfence run`.",
-            )
+            raise unfit(rel)
 
     return work
 
 
-def change(tx: Transaction, changes: GraphChanges, run: int, progress: Progress) -> int:
-    """Remove and put what changed in the run that is shown; returns the number of rows."""
-    done = 0
-    for work, size in _steps(changes, run):
-        work(tx)
-        done += size
-        progress(STAGE, done, None)
-    return done
+def unfit(rel: RelationshipType) -> RingfenceError:
+    """What to say of a relationship whose end is not in the graph."""
+    return RingfenceError(
+        f"a {rel.name} relationship names a {rel.source} or a {rel.target} that is not among the nodes",
+        "The run's files do not fit together: start it again with `ringfence run`.",
+    )
 
 
-def _steps(changes: GraphChanges, run: int) -> Iterator[tuple[Work, int]]:
-    for rel in RELATIONSHIPS.values():
-        for part in _parts(changes.gone_relationships(rel.name)):
-            yield _simple(delete_relationships(rel), relationship_rows(part), run), part.num_rows
-    for node in NODES.values():
-        for keys in changes.gone_nodes(node.label):
-            yield _simple(delete_nodes(node), to_parameters(keys), run), len(keys)
-    for node in NODES.values():
-        for part in _parts(changes.nodes(node.label), node.arrow, node.label):
-            yield _simple(merge_nodes(node), node_rows(node, part), run), part.num_rows
-    for rel in RELATIONSHIPS.values():
-        for part in _parts(changes.relationships(rel.name), rel.arrow, rel.name):
-            yield _connection(rel, part, run, merge_relationships(rel)), part.num_rows
-
-
-def _parts(
+def parts(
     batches: Iterable[pa.RecordBatch], schema: pa.Schema | None = None, name: str = ""
 ) -> Iterator[pa.RecordBatch]:
     """Batches of a schema in parts that are as large as a statement takes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -11,11 +12,13 @@ import pyarrow as pa
 
 from graph.errors import RingfenceError
 from graph.schema import NODES, RELATIONSHIPS, NodeType, Property
-from graph.store import Node, NodeRef
+from graph.store import Node, NodeRef, Value
 from graph.stores.neo4j.schema import (
     KEPT,
     Transaction,
     by_key,
+    by_name,
+    lists,
     match,
     quoted,
     rows,
@@ -34,19 +37,35 @@ def get_nodes(tx: Transaction, run: int, refs: Sequence[NodeRef]) -> dict[NodeRe
     for ref in refs:
         if ref.label in NODES and encodable(ref.key):
             wanted[ref.label].add(ref.key)
+    if not wanted:
+        return {}
     found: dict[NodeRef, Node] = {}
-    for label, keys in wanted.items():
+    asked = {label: sorted(wanted.get(label, ())) for label in NODES}
+    for label, keys, stored in rows(tx, _by_keys(), run=run, keys=asked):
         node = NODES[label]
-        columns = (*node.columns, *node.kept)
-        statement = f"UNWIND $keys AS key MATCH {match('n', node, 'key')} RETURN key, {select(columns, 'n')}"
-        for key, *stored in rows(tx, statement, run=run, keys=sorted(keys)):
-            found[NodeRef(label, key)] = to_node(node, key, stored)
+        for key, properties in zip(keys, by_name(stored, (*node.columns, *node.kept)), strict=True):
+            found[NodeRef(label, key)] = _node(node, key, properties)
     return {ref: found[ref] for ref in refs if ref in found}
+
+
+@cache
+def _by_keys() -> str:
+    """Nodes of any label by key, each label's by column."""
+    parts = [
+        f"UNWIND $keys.{quoted(label)} AS key MATCH {match('n', node, 'key')} "
+        "WITH collect(key) AS keys, collect(n) AS found WHERE size(keys) > 0 "
+        f"RETURN '{label}' AS label, keys, [{lists((*node.columns, *node.kept), 'found')}] AS stored"
+        for label, node in NODES.items()
+    ]
+    return " UNION ALL ".join(parts)
 
 
 def to_node(node: NodeType, key: str, stored: Sequence[Any]) -> Node:
     """A node from its key, and its columns and kept ones as `select` gives them."""
-    properties = to_properties(stored, (*node.columns, *node.kept))
+    return _node(node, key, to_properties(stored, (*node.columns, *node.kept)))
+
+
+def _node(node: NodeType, key: str, properties: dict[str, Value]) -> Node:
     name, degree = properties[node.name], properties[node.degree] if node.degree else None
     return Node(
         ref=NodeRef(node.label, key),

@@ -29,6 +29,9 @@ STATE = "Ringfence"
 KEPT = "RingfenceKept"
 """Label of the nodes that remember what actions set on organizations, by their key."""
 
+CHANGE = "RingfenceChange"
+"""Label of the nodes with changes that are noted and not made yet, by the key of the part."""
+
 ROWS = 10_000
 """Rows that a statement takes at most."""
 
@@ -86,7 +89,7 @@ def definitions() -> dict[str, str]:
     found = {
         f"ringfence_{label}": f"CREATE CONSTRAINT {quoted(f'ringfence_{label}')} IF NOT EXISTS "
         f"FOR (n:{label}) REQUIRE n.key IS UNIQUE"
-        for label in (STATE, KEPT)
+        for label in (STATE, KEPT, CHANGE)
     }
     for node in NODES.values():
         name = f"ringfence_{node.label}_key"
@@ -269,17 +272,28 @@ def to_arrow(values: Sequence[Any], column: Property) -> pa.Array:
     return pa.array(values, column.type.arrow)
 
 
-def to_value(stored: Any, kind: PropertyType) -> Value:
-    """One value as `select` gives it as plain Python."""
-    if stored is not None and kind is PropertyType.TIMESTAMP:
-        return _EPOCH + timedelta(microseconds=stored)
-    plain: Value = stored
-    return plain
+def lists(columns: Iterable[Property], entities: str) -> str:
+    """The Cypher of properties of many entities by column: rows cost much more to receive than values."""
+    return ", ".join(f"[one IN {entities} | {read(column, 'one')}]" for column in columns)
+
+
+def to_values(stored: Sequence[Any], kind: PropertyType) -> Sequence[Value]:
+    """A column as `read` gives it as plain Python."""
+    if kind is PropertyType.TIMESTAMP:
+        return [None if value is None else _EPOCH + timedelta(0, 0, value) for value in stored]
+    return stored
 
 
 def to_properties(stored: Sequence[Any], columns: Sequence[Property]) -> dict[str, Value]:
     """A row's values by name."""
-    return {column.name: to_value(value, column.type) for value, column in zip(stored, columns, strict=True)}
+    return next(by_name([[value] for value in stored], columns), {})
+
+
+def by_name(stored: Sequence[Sequence[Any]], columns: Sequence[Property]) -> Iterator[dict[str, Value]]:
+    """The values of each row by name, from columns as `lists` gives them."""
+    names = [column.name for column in columns]
+    values = [to_values(values, column.type) for values, column in zip(stored, columns, strict=True)]
+    return (dict(zip(names, row, strict=True)) for row in zip(*values, strict=True))
 
 
 def table(found: Sequence[Sequence[Any]], columns: Sequence[Property]) -> pa.Table:

@@ -1,15 +1,17 @@
 """What the store keeps about itself in the database, and the statements that change it.
 
 Three nodes of one label. `graph` is the pointer: the number and the id of the run that is shown, the version of
-the schema, a stamp that every change of what is shown renews. `publisher` says who publishes, and how many of
-its batches are stored. `gate` is closed while a transaction that changes what is shown is being committed: Neo4j
-shows a commit's parts one by one, so that a reader who looks at the gate and the stamp before and after its
-question knows whether it saw one state.
+the schema, a stamp that every change of what is shown renews, and what is `pending`: changes that are noted whole
+and being made (see `journal`). `publisher` says who publishes, and how many of its batches are stored. `gate` is
+closed while a transaction that changes what is shown is being committed: Neo4j shows a commit's parts one by one,
+so that a reader who looks at the gate and the stamp before and after its question knows whether it saw one state.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from graph.errors import RingfenceError
 from graph.schema import NODES, SCHEMA_VERSION
@@ -18,13 +20,25 @@ from graph.stores.neo4j.schema import KEPT, ROWS, STATE, Transaction, number, ro
 GATE_MS = 60_000
 """A gate that has been closed for longer belongs to a process that died; it counts as open."""
 
+LOOKS = 3
+"""How often nothing must be found to be believed."""
+
 _GRAPH = f"(g:{STATE} {{key: 'graph'}})"
 _PUBLISHER = f"(p:{STATE} {{key: 'publisher'}})"
 _READ = (
     f"MATCH {_GRAPH} OPTIONAL MATCH (b:{STATE} {{key: 'gate'}}) "
     "RETURN g.schema, g.run, g.run_id, g.stamp, g.size, g.others, "
-    f"coalesce(timestamp() - b.closed < {GATE_MS}, false)"
+    f"coalesce(timestamp() - b.closed < {GATE_MS}, false), g.pending, g.pending_id, g.pending_size"
 )
+
+
+@dataclass(frozen=True)
+class Pending:
+    """Changes that are noted whole and being made: by whom, and the run's id and size once they are."""
+
+    token: str
+    run_id: str
+    size: int
 
 
 @dataclass(frozen=True)
@@ -33,6 +47,8 @@ class State:
 
     `size` counts its nodes and relationships as they were published. `others` are numbers of which something is
     or may be in the database too: of a publication that is under way, or was killed, or of the run before.
+    While the state is `closed` nobody can read a whole run: what is shown is changing, all at once or, while changes
+    are `pending`, part by part.
     """
 
     schema: int
@@ -42,15 +58,27 @@ class State:
     size: int
     others: tuple[int, ...]
     closed: bool
+    pending: Pending | None = None
 
 
 def read_state(tx: Transaction) -> State | None:
-    """The state, None in a database that Ringfence has not used yet."""
-    found = rows(tx, _READ)
-    if not found:
+    """The state, None in a database that Ringfence has not used yet.
+
+    Properties that are being rewritten may be missed by who reads them meanwhile, so a look that does not find all is
+    repeated before it is believed.
+    """
+    found = next((row for _ in range(LOOKS) for row in rows(tx, _READ) if _whole(row)), None)
+    if found is None:
         return None
-    schema, run, run_id, stamp, size, others, closed = found[0]
-    return State(schema, run, run_id, stamp, size, tuple(others), closed)
+    schema, run, run_id, stamp, size, others, closed, *noted = found
+    pending = None if noted[0] is None else Pending(*noted)
+    return State(schema, run, run_id, stamp, size, tuple(others), closed or pending is not None, pending)
+
+
+def _whole(row: Sequence[Any]) -> bool:
+    """Whether everything that a state always has was seen."""
+    schema, run, _, stamp, size, others, *_ = row
+    return None not in (schema, run, stamp, size, others)
 
 
 def usable(state: State | None, uri: str) -> State:
@@ -92,11 +120,12 @@ def create_state(tx: Transaction) -> None:
 
 
 def show(tx: Transaction, run: int, run_id: str | None, size: int, others: tuple[int, ...], by: str) -> None:
-    """Point at another run; `by` tells a retry that it has been done."""
+    """Point at another run, and have nothing pending; `by` tells a retry that it has been done."""
     rows(
         tx,
         f"MATCH {_GRAPH} SET g.run = $run, g.run_id = $run_id, g.size = $size, g.others = $others, "
-        "g.schema = $schema, g.stamp = g.stamp + 1, g.shown_by = $by",
+        "g.schema = $schema, g.stamp = g.stamp + 1, g.shown_by = $by, "
+        "g.pending = null, g.pending_id = null, g.pending_size = null",
         run=run,
         run_id=run_id,
         size=size,
@@ -109,6 +138,17 @@ def show(tx: Transaction, run: int, run_id: str | None, size: int, others: tuple
 def shown_by(tx: Transaction, by: str) -> bool:
     """Whether a publication has been shown: its commit may succeed without the client learning of it."""
     return bool(rows(tx, f"MATCH {_GRAPH} WHERE g.shown_by = $by RETURN 1", by=by))
+
+
+def await_changes(tx: Transaction, pending: Pending) -> None:
+    """Let changes be pending: from now on they will be made, by whoever comes."""
+    rows(
+        tx,
+        f"MATCH {_GRAPH} SET g.pending = $token, g.pending_id = $run_id, g.pending_size = $size",
+        token=pending.token,
+        run_id=pending.run_id,
+        size=pending.size,
+    )
 
 
 def set_others(tx: Transaction, others: tuple[int, ...]) -> None:
@@ -130,16 +170,26 @@ def claim_batch(tx: Transaction, token: str, batch: int) -> bool:
         batch=batch,
     )
     if not found:
-        raise RingfenceError(
-            "another process has begun to publish a graph in this database",
-            "Wait until it is done, then publish again: ringfence run",
-        )
+        raise outrun()
     return bool(found[0][0] < batch)
 
 
-def end_publication(tx: Transaction, token: str) -> None:
-    """Accept no more batches of it."""
-    rows(tx, f"MATCH {_PUBLISHER} WHERE p.token = $token REMOVE p.token", token=token)
+def outrun() -> RingfenceError:
+    """What to say to a publisher who lost the right to another one."""
+    return RingfenceError(
+        "another process has begun to publish a graph in this database",
+        "Wait until it is done, then publish again: ringfence run",
+    )
+
+
+def end_others(tx: Transaction) -> None:
+    """Accept no more batches of any publication."""
+    rows(tx, f"MATCH {_PUBLISHER} REMOVE p.token")
+
+
+def end_publication(tx: Transaction, token: str) -> bool:
+    """Accept no more batches of it; returns whether any would have been accepted."""
+    return bool(rows(tx, f"MATCH {_PUBLISHER} WHERE p.token = $token REMOVE p.token RETURN 1", token=token))
 
 
 def begin_publication(tx: Transaction, token: str) -> int:

@@ -2,20 +2,21 @@
 
 A run is published under a number of its own beside the one that is shown, in transactions of some thousand rows;
 then one transaction points at it, and what was shown before is removed. Where the changes since the shown run are
-known and few, they are made in place in one transaction. Readers look at the pointer before and after each
-question and ask again when it moved, so that they see one run, whole.
+known they are made in place: few in one transaction, more of them step by step, once all of them are noted. Readers
+know the pointer from before and look at it after each question; they ask again when it moved, so that they see one
+run, whole.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import neo4j
 import pyarrow as pa
@@ -31,6 +32,7 @@ from graph.store import (
     ClusterOrder,
     ClusterPage,
     Expansion,
+    Follow,
     Found,
     GraphChanges,
     GraphView,
@@ -52,7 +54,8 @@ from graph.stores.neo4j import nodes as neo4j_nodes
 from graph.stores.neo4j import query as neo4j_query
 from graph.stores.neo4j import state as neo4j_state
 from graph.stores.neo4j import subgraph as neo4j_subgraph
-from graph.stores.neo4j.errors import Server, check_version, explained, timed_out
+from graph.stores.neo4j.connection import FETCH, Connection
+from graph.stores.neo4j.errors import timed_out
 from graph.stores.neo4j.publish import Publication
 from graph.stores.neo4j.schema import Transaction, define
 from graph.stores.neo4j.state import State
@@ -60,32 +63,42 @@ from graph.stores.neo4j.state import State
 DATABASE = "neo4j"
 USER = "neo4j"
 
-RETRY_S = 45.0
-"""For how long a transaction is tried again: a server takes some 15 s to start."""
-
 PATIENCE_S = 60.0
 """For how long a question is asked again while what is shown changes."""
+
+LEFT_S = 1.0
+"""After waiting so long for pending changes a reader sees whether their publisher died, and then makes them."""
+
+WAIT_S = 0.02
 
 LOCK_S = 1.0
 """For how long one who wants to publish waits for another one."""
 
 STATUSES = 20_000
-FETCH = 10_000
 
 T = TypeVar("T")
+
+
+class BusyError(RingfenceError):
+    """Another process is publishing."""
+
+
+@dataclass(frozen=True)
+class _Answer(Generic[T]):
+    """What was found, if all of it was of one run, and what is shown now."""
+
+    state: State
+    whole: bool = False
+    found: T | None = None
 
 
 class Neo4jStore:
     """A GraphStore in a Neo4j database. It connects on first use; threads may share it."""
 
     def __init__(self, uri: str, user: str, password: str, database: str = DATABASE) -> None:
-        self._uri = uri
-        self._auth = (user, password)
-        self._database = database
-        self._driver: neo4j.Driver | None = None
-        self._connecting = threading.Lock()
-        self._bookmarks = neo4j.GraphDatabase.bookmark_manager()
+        self._connection = Connection(uri, user, password, database)
         self._defined = False
+        self._seen: State | None = None
 
     @classmethod
     def from_environment(cls) -> Neo4jStore:
@@ -114,10 +127,9 @@ class Neo4jStore:
 
     def close(self) -> None:
         """See `GraphStore.close`."""
-        if self._driver is not None:
-            self._driver.close()
-            self._driver = None
-            self._defined = False
+        self._connection.close()
+        self._defined = False
+        self._seen = None
 
     def migrate(self) -> None:
         """See `GraphStore.migrate`. A graph of an older schema becomes empty until a run is published."""
@@ -128,8 +140,14 @@ class Neo4jStore:
 
     def run_id(self) -> str | None:
         """See `GraphStore.run_id`."""
-        state = self._state()
-        return None if state is None or state.schema < SCHEMA_VERSION else state.run_id
+        for _ in self._trying():
+            state = self._state()
+            if state is None or state.schema < SCHEMA_VERSION:
+                return None
+            if state.pending is None:
+                return state.run_id
+            self._wait(state)
+        raise _restless()
 
     def publish(self, view: GraphView, progress: Progress = quiet) -> None:
         """See `GraphStore.publish`. One publisher at a time: a second one is refused."""
@@ -188,10 +206,13 @@ class Neo4jStore:
         types: Collection[str] | None = None,
         degree_cap: int | None = DEGREE_CAP,
         limit: int = 10_000,
+        follow: Follow = Follow.BOTH,
     ) -> Expansion:
         """See `GraphStore.expand`."""
         neo4j_expand.check_types(types)
-        return self._read(lambda tx, run: neo4j_expand.expand(tx, run, frontier, types, degree_cap, limit))
+        return self._read(
+            lambda tx, run: neo4j_expand.expand(tx, run, frontier, types, degree_cap, limit, follow)
+        )
 
     def clusters(
         self,
@@ -238,11 +259,7 @@ class Neo4jStore:
         return pa.RecordBatchReader.from_batches(schema, self._scanned(name, state))
 
     def _scanned(self, name: str, state: State | None) -> Iterator[pa.RecordBatch]:
-        with (
-            self._talking() as driver,
-            self._session(driver, neo4j.READ_ACCESS) as session,
-            session.begin_transaction() as tx,
-        ):
+        with self._connection.reading() as session, session.begin_transaction() as tx:
             yield from neo4j_nodes.scan(tx, state.run if state else 0, name)
             after = neo4j_state.read_state(tx)
         if state is None or after is None or (after.stamp, after.closed) != (state.stamp, False):
@@ -258,21 +275,20 @@ class Neo4jStore:
         """
         token = secrets.token_hex(8)
         self._prepare()
-        with self._talking() as driver:
-            self._probe(driver)
-            with self._session(driver, neo4j.WRITE_ACCESS) as session:
-                lock = session.begin_transaction()
-                try:
-                    neo4j_state.take_lock(lock, token)
-                    self._forget_older()
-                    yield token
-                finally:
-                    with suppress(Neo4jError, DriverError):
-                        lock.rollback()
+        self._probe()
+        with self._connection.writing() as session:
+            lock = session.begin_transaction()
+            try:
+                neo4j_state.take_lock(lock, token)
+                self._forget_older()
+                yield token
+            finally:
+                with suppress(Neo4jError, DriverError):
+                    lock.rollback()
 
-    def _probe(self, driver: neo4j.Driver) -> None:
+    def _probe(self) -> None:
         """Raise RingfenceError if another process is publishing, not only was until it was killed."""
-        with self._session(driver, neo4j.WRITE_ACCESS) as session:
+        with self._connection.writing() as session:
             try:
                 with session.begin_transaction(timeout=LOCK_S) as tx:
                     neo4j_state.take_lock(tx, "")
@@ -280,15 +296,16 @@ class Neo4jStore:
             except Neo4jError as error:
                 if not timed_out(error.code):
                     raise
-                raise RingfenceError(
-                    f"another process is publishing the graph in {self._uri}", "Wait until it is done."
+                raise BusyError(
+                    f"another process is publishing the graph in {self._connection.uri}",
+                    "Wait until it is done.",
                 ) from error
 
     def _prepare(self) -> None:
         """Constraints, indexes and the state."""
         state = self._state()
         if not self._defined:
-            with self._talking() as driver, self._session(driver, neo4j.WRITE_ACCESS) as session:
+            with self._connection.writing() as session:
                 define(session)
             self._defined = True
         if state is None:
@@ -304,7 +321,7 @@ class Neo4jStore:
 
     def _state(self) -> State | None:
         """Raises RingfenceError if the graph is of a newer schema."""
-        with self._talking() as driver, self._session(driver, neo4j.READ_ACCESS) as session:
+        with self._connection.reading() as session:
             state = session.execute_read(neo4j_state.read_state)
         if state is not None and state.schema > SCHEMA_VERSION:
             self._usable(state)
@@ -314,77 +331,66 @@ class Neo4jStore:
         return self._usable(self._state())
 
     def _usable(self, state: State | None) -> State:
-        return neo4j_state.usable(state, self._uri)
+        return neo4j_state.usable(state, self._connection.uri)
 
     def _read(
         self, work: Callable[[Transaction, int], T], timeout: float | None = None, fetch_size: int = FETCH
     ) -> T:
-        """Do some reading of the run that is shown, again if that changes meanwhile."""
+        """Do some reading of the run that is shown, again if that changes meanwhile.
+
+        What was shown after the last question is taken for shown still: looking once, afterwards, tells.
+        """
 
         @neo4j.unit_of_work(timeout=timeout)
-        def stable(tx: Transaction) -> tuple[bool, T | None]:
-            before = self._usable(neo4j_state.read_state(tx))
-            answer = None if before.closed else work(tx, before.run)
-            after = neo4j_state.read_state(tx)
-            same = after is not None and (after.stamp, after.closed) == (before.stamp, False)
-            return same and not before.closed, answer
+        def stable(tx: Transaction) -> _Answer[T]:
+            before = self._seen or self._usable(neo4j_state.read_state(tx))
+            if before.closed:
+                return _Answer(before)
+            try:
+                found, wrong = work(tx, before.run), None
+            except RingfenceError as error:  # of another run, it may be
+                found, wrong = None, error
+            after = self._usable(neo4j_state.read_state(tx))
+            if after != before:
+                return _Answer(after)
+            if wrong is not None:
+                raise wrong
+            return _Answer(after, whole=True, found=found)
 
+        for _ in self._trying():
+            with self._connection.reading(fetch_size) as session:
+                answer = session.execute_read(stable)
+            self._seen = None if answer.state.closed else answer.state
+            if answer.whole:
+                return answer.found  # type: ignore[return-value]
+            if answer.state.closed:
+                self._wait(answer.state)
+        raise _restless()
+
+    def _trying(self) -> Iterator[None]:
+        """Until patience ends."""
         end = time.monotonic() + PATIENCE_S
-        while True:
-            with self._talking() as driver, self._session(driver, neo4j.READ_ACCESS, fetch_size) as session:
-                whole, answer = session.execute_read(stable)
-            if whole:
-                return answer  # type: ignore[return-value]
-            if time.monotonic() > end:
-                raise RingfenceError(
-                    "what the graph shows kept changing while it was read", "Ask again in a minute."
-                )
-            time.sleep(0.02)
+        while time.monotonic() < end:
+            yield
+
+    def _wait(self, state: State) -> None:
+        """Wait a moment for what is changing; make pending changes where nobody else does."""
+        if state.pending is None:
+            time.sleep(WAIT_S)
+            return
+        end = time.monotonic() + LEFT_S
+        while time.monotonic() < end:
+            time.sleep(WAIT_S)
+            now = self._state()
+            if now is None or now.pending != state.pending:
+                return
+        with suppress(BusyError), self._publishing() as token:
+            Publication(self._write, token, quiet).settle()
 
     def _write(self, work: Callable[[Transaction], T]) -> T:
         """Do some writing in one transaction, again if that fails in a way that passes."""
-        with self._talking() as driver, self._session(driver, neo4j.WRITE_ACCESS) as session:
-            return session.execute_write(work)
+        return self._connection.write(work)
 
-    def _session(self, driver: neo4j.Driver, mode: str, fetch_size: int = FETCH) -> neo4j.Session:
-        return driver.session(
-            database=self._database,
-            default_access_mode=mode,
-            fetch_size=fetch_size,
-            bookmark_manager=self._bookmarks,
-        )
 
-    @contextmanager
-    def _talking(self) -> Iterator[neo4j.Driver]:
-        """The driver; its errors in plain words."""
-        try:
-            with self._connecting:
-                driver = self._driver = self._driver or self._connect()
-            yield driver
-        except (Neo4jError, DriverError) as error:
-            code = error.code if isinstance(error, Neo4jError) else None
-            message = (error.message if isinstance(error, Neo4jError) else None) or str(error)
-            raise explained(Server(self._uri, self._auth[0], self._database), code, message) from error
-
-    def _connect(self) -> neo4j.Driver:
-        try:
-            driver = neo4j.GraphDatabase.driver(
-                self._uri,
-                auth=self._auth,
-                connection_timeout=10.0,
-                max_transaction_retry_time=RETRY_S,
-                notifications_min_severity="OFF",
-                user_agent="ringfence",
-            )
-        except (ValueError, neo4j.exceptions.ConfigurationError) as error:
-            raise RingfenceError(
-                "NEO4J_URI is not the address of a Neo4j server",
-                "Set NEO4J_URI to neo4j://HOST:7687 or bolt://HOST:7687; with TLS neo4j+s:// or bolt+s://.",
-                exit_code=2,
-            ) from error
-        try:
-            check_version(driver.get_server_info().agent)
-        except BaseException:
-            driver.close()
-            raise
-        return driver
+def _restless() -> RingfenceError:
+    return RingfenceError("what the graph shows kept changing while it was read", "Ask again in a minute.")

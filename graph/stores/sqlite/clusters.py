@@ -49,14 +49,18 @@ class _Asked:
     bindings: list[Any]
     few: bool
 
-    def select(self, condition: str) -> str:
-        """The query for ids and values, with one more condition and a limit."""
+    def select(self, condition: str, *, equal: bool) -> str:
+        """The query for ids and values, with one more condition and a limit; `equal`: of clusters with one value.
+
+        Those come by id alone: SQLite does not see that they are sorted by their value, and would sort them all.
+        """
         value = sorting(self.order)
         along = "" if self.few else f"INDEXED BY {sorting_index(self.order)}"
         sorted_by = f"+{value}" if self.few else value  # the plus keeps the order's index out of it
+        first = "" if equal else f"{sorted_by} DESC, "
         return (
             f'SELECT cluster_id, {value} FROM "Cluster" {along} '
-            f"WHERE {' AND '.join([condition, *self.conditions])} ORDER BY {sorted_by} DESC, cluster_id LIMIT ?"
+            f"WHERE {' AND '.join([condition, *self.conditions])} ORDER BY {first}cluster_id LIMIT ?"
         )
 
 
@@ -66,17 +70,18 @@ def _rows(
     """Ids and values of the clusters after a cursor: first those with its value, then those with less."""
     plus = "+" if asked.few else ""
     value = f"{plus}{sorting(asked.order)}"
-    ranges: list[tuple[str, list[Any]]] = [("1", [])]
+    ranges: list[tuple[str, bool, list[Any]]] = [("1", False, [])]
     if cursor is not None:
         ranges = [
-            (f"{value} = ? AND {plus}cluster_id > ?", [cursor.value, cursor.cluster_id]),
-            (f"{value} < ?", [cursor.value]),
+            (f"{value} = ? AND {plus}cluster_id > ?", True, [cursor.value, cursor.cluster_id]),
+            (f"{value} < ?", False, [cursor.value]),
         ]
     left = limit
-    for condition, bound in ranges:
-        for row in (
-            connection.execute(asked.select(condition), [*bound, *asked.bindings, left]) if left else ()
-        ):
+    for condition, equal, bound in ranges:
+        if not left:
+            return
+        query = asked.select(condition, equal=equal)
+        for row in connection.execute(query, [*bound, *asked.bindings, left]):
             left -= 1
             yield row
 

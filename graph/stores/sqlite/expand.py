@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from graph.schema import DEGREE_OF, NODES, RELATIONSHIPS, RelationshipType
-from graph.store import Expansion, NodeRef, Page, Relationship, SharedIdentifier
-from graph.stores.sqlite.schema import Connection, key_match, key_text, quoted, select_list, to_properties
+from graph.store import Expansion, Follow, NodeRef, Page, Relationship, SharedIdentifier
+from graph.stores.sqlite.schema import READERS, Connection, key_match, key_text, quoted, select_list
 
 NO_CAP = 2**62
-_END_COLUMNS = 5  # target id, source id, target key, source key, degree: what `_select` puts first
+
+FEW = 2_000
+"""Up to so many relationships of sources are read at once, those to hubs too."""
+
+Row = tuple[Any, ...]
+_ENDS = 5
+"""What every row begins with: ids of target and source, keys of target and source, degree."""
 
 
 @dataclass(frozen=True)
 class _Ends:
-    """The nodes of a frontier by label: ids as (id, degree), ascending."""
+    """The nodes of a frontier by label: ids as (id, degree, key), ascending."""
 
-    by_label: dict[str, list[tuple[int, int]]]
+    by_label: dict[str, list[tuple[int, int, str]]]
 
     def sources(self, rel: RelationshipType) -> list[int]:
-        return [node for node, _ in self.by_label.get(rel.source, ())]
+        return [node for node, _, _ in self.by_label.get(rel.source, ())]
 
-    def targets(self, rel: RelationshipType) -> list[tuple[int, int]]:
+    def targets(self, rel: RelationshipType) -> list[tuple[int, int, str]]:
         return self.by_label.get(rel.target, [])
 
 
@@ -35,24 +42,68 @@ def expand(
     types: Collection[str] | None,
     degree_cap: int | None,
     limit: int,
+    follow: Follow,
 ) -> Expansion:
     """See `GraphStore.expand`."""
     cap = NO_CAP if degree_cap is None else degree_cap
     ends = _locate(connection, frontier)
     items: list[Relationship] = []
     total = 0
-    hubs: set[tuple[str, int]] = set()
+    hubs: set[NodeRef] = set()
     for name in sorted(RELATIONSHIPS if types is None else set(types)):
         rel = RELATIONSHIPS[name]
-        if rel.source not in ends.by_label and rel.target not in ends.by_label:
+        sources = ends.sources(rel) if follow is not Follow.IN else []
+        targets = ends.targets(rel) if follow is not Follow.OUT else []
+        if not sources and not targets:
             continue
-        step = _Step(connection, rel, ends.sources(rel), ends.targets(rel), cap)
+        step = _Step(connection, rel, sources, targets, cap)
         room = max(limit - len(items), 0)
         rows = step.rows(room + 1)
-        items += [_relationship(rel, row) for row in rows[:room]]
+        items += _relationships(rel, rows[:room])
         total += len(rows) if len(rows) <= room else step.count()
-        hubs |= {(rel.target, hub) for hub in step.hubs()}
-    return Expansion(tuple(items), total, len(hubs))
+        hubs |= step.hubs
+    return Expansion(tuple(items), total, frozenset(hubs))
+
+
+@dataclass(frozen=True)
+class _Statements:
+    """What is asked about the relationships of one type; a frontier's ids are bound as a JSON list."""
+
+    any_of_sources: str
+    first_of_sources: str
+    hubs_of_sources: str
+    count_of_sources: str
+    count_to_others: str
+    of_targets: str
+    first_of_target: str
+
+
+@cache
+def _statements(name: str) -> _Statements:
+    rel = RELATIONSHIPS[name]
+    source, target = NODES[rel.source], NODES[rel.target]
+    degree = f"t.{quoted(rel.degree)}"
+    key = f"t.{quoted(target.key.name)}"
+    ends = f"CROSS JOIN {quoted(target.label)} t ON t.id = e.target"
+    joins = f"{ends} CROSS JOIN {quoted(source.label)} s ON s.id = e.source"
+    select = (
+        f"SELECT e.target, e.source, {key}, s.{quoted(source.key.name)}, {degree}"
+        f"{select_list(rel.properties, 'e')}"
+    )
+    at_source = f"FROM json_each(?) f CROSS JOIN {quoted(rel.name)} e ON e.source = f.value"
+    at_target = f"FROM json_each(?) f CROSS JOIN {quoted(rel.name)} e ON e.target = f.value"
+    counted = f"SELECT count(*) {at_source} {ends} WHERE {degree} <= ?"
+    return _Statements(
+        any_of_sources=f"{select} {at_source} {joins} LIMIT ?",
+        first_of_sources=f"{select} {at_source} {joins} WHERE {degree} <= ? ORDER BY e.target, e.source LIMIT ?",
+        hubs_of_sources=f"SELECT DISTINCT {key} {at_source} {ends} WHERE {degree} > ?",
+        count_of_sources=counted,
+        count_to_others=f"{counted} AND e.target NOT IN (SELECT value FROM json_each(?))",
+        of_targets=f"{select} {at_target} {joins} ORDER BY e.target, e.source",
+        first_of_target=(
+            f"{select} FROM {quoted(rel.name)} e {joins} WHERE e.target = ? ORDER BY e.source LIMIT ?"
+        ),
+    )
 
 
 class _Step:
@@ -67,29 +118,20 @@ class _Step:
         connection: Connection,
         rel: RelationshipType,
         sources: list[int],
-        targets: list[tuple[int, int]],
+        targets: list[tuple[int, int, str]],
         cap: int,
     ) -> None:
         self._connection = connection
         self._rel = rel
         self._sources = json.dumps(sources) if sources else None
-        self._targets = [(node, degree) for node, degree in targets if degree <= cap]
-        self._skipped = {node for node, degree in targets if degree > cap}
+        self._targets = [(node, degree) for node, degree, _ in targets if degree <= cap]
         self._cap = cap
-        source, target = NODES[rel.source], NODES[rel.target]
-        self._degree = quoted(rel.degree)
-        self._ends = f"CROSS JOIN {quoted(target.label)} t ON t.id = e.target"
-        self._select = (
-            f"SELECT e.target, e.source, t.{quoted(target.key.name)}, s.{quoted(source.key.name)}, "
-            f"t.{self._degree}{select_list(rel.properties, 'e')}"
-        )
-        self._joins = f"{self._ends} CROSS JOIN {quoted(source.label)} s ON s.id = e.source"
-        self._at_source = f"FROM json_each(?) f CROSS JOIN {quoted(rel.name)} e ON e.source = f.value"
-        self._at_target = f"FROM json_each(?) f CROSS JOIN {quoted(rel.name)} e ON e.target = f.value"
+        self._statements = _statements(rel.name)
+        self.hubs = {NodeRef(rel.target, key) for _, degree, key in targets if degree > cap}
 
-    def rows(self, limit: int) -> list[tuple[Any, ...]]:
-        """The first rows in the order of target and source."""
-        seen: dict[tuple[int, int], tuple[Any, ...]] = {}
+    def rows(self, limit: int) -> list[Row]:
+        """The first rows in the order of target and source; hubs that were left out are noted."""
+        seen: dict[tuple[int, int], Row] = {}
         for row in [*self._from_sources(limit), *self._from_targets(limit)]:
             seen[row[0], row[1]] = row
         return [seen[pair] for pair in sorted(seen)[:limit]]
@@ -99,32 +141,28 @@ class _Step:
         at_targets = sum(degree for _, degree in self._targets)
         if self._sources is None:
             return at_targets
-        counted = f"SELECT count(*) {self._at_source} {self._ends} WHERE t.{self._degree} <= ?"
-        at_sources = self._number(counted, [self._sources, self._cap])
-        both = 0
-        if self._targets:
-            inside = f"{counted} AND e.target IN (SELECT value FROM json_each(?))"
-            ids = json.dumps([node for node, _ in self._targets])
-            both = self._number(inside, [self._sources, self._cap, ids])
-        return at_sources + at_targets - both
+        if not self._targets:
+            return self._number(self._statements.count_of_sources, [self._sources, self._cap])
+        ids = json.dumps([node for node, _ in self._targets])
+        return at_targets + self._number(self._statements.count_to_others, [self._sources, self._cap, ids])
 
-    def hubs(self) -> set[int]:
-        """Targets that were left out."""
-        if self._sources is None or self._cap == NO_CAP:
-            return self._skipped
-        query = f"SELECT DISTINCT e.target {self._at_source} {self._ends} WHERE t.{self._degree} > ?"
-        return self._skipped | {row[0] for row in self._connection.execute(query, [self._sources, self._cap])}
-
-    def _from_sources(self, limit: int) -> Iterable[tuple[Any, ...]]:
+    def _from_sources(self, limit: int) -> Iterable[Row]:
         if self._sources is None:
             return []
-        query = (
-            f"{self._select} {self._at_source} {self._joins} "
-            f"WHERE t.{self._degree} <= ? ORDER BY e.target, e.source LIMIT ?"
-        )
+        every = list(self._connection.execute(self._statements.any_of_sources, [self._sources, FEW + 1]))
+        if len(every) <= FEW:
+            self._leave_out(row[2] for row in every if row[4] > self._cap)
+            return [row for row in every if row[4] <= self._cap]
+        if self._cap != NO_CAP:
+            query = self._statements.hubs_of_sources
+            self._leave_out(row[0] for row in self._connection.execute(query, [self._sources, self._cap]))
+        query = self._statements.first_of_sources
         return list(self._connection.execute(query, [self._sources, self._cap, limit]))
 
-    def _from_targets(self, limit: int) -> Iterable[tuple[Any, ...]]:
+    def _leave_out(self, keys: Iterable[Any]) -> None:
+        self.hubs |= {NodeRef(self._rel.target, key_text(key)) for key in set(keys)}
+
+    def _from_targets(self, limit: int) -> Iterable[Row]:
         whole: list[int] = []
         filled = 0
         last: int | None = None
@@ -134,15 +172,11 @@ class _Step:
                 break
             whole.append(node)
             filled += degree
-        rows: list[tuple[Any, ...]] = []
+        rows: list[Row] = []
         if whole:
-            query = f"{self._select} {self._at_target} {self._joins} ORDER BY e.target, e.source"
-            rows += self._connection.execute(query, [json.dumps(whole)])
+            rows += self._connection.execute(self._statements.of_targets, [json.dumps(whole)])
         if last is not None:
-            query = (
-                f"{self._select} FROM {quoted(self._rel.name)} e {self._joins} "
-                "WHERE e.target = ? ORDER BY e.source LIMIT ?"
-            )
+            query = self._statements.first_of_target
             rows += self._connection.execute(query, [last, limit - filled])
         return rows
 
@@ -155,30 +189,43 @@ def _locate(connection: Connection, frontier: Collection[NodeRef]) -> _Ends:
     for ref in frontier:
         if ref.label in NODES:
             keys[ref.label].add(ref.key)
-    located: dict[str, list[tuple[int, int]]] = {}
+    located: dict[str, list[tuple[int, int, str]]] = {}
     for label, wanted in keys.items():
-        node = NODES[label]
-        counted = DEGREE_OF.get(label)
-        degree = f"n.{quoted(counted)}" if counted else "0"
-        query = (
-            f"SELECT n.id, {degree} FROM json_each(?) f CROSS JOIN {quoted(label)} n "
-            f"ON n.{quoted(node.key.name)} = {key_match(node, 'f.value')} ORDER BY n.id"
-        )
-        found = [tuple(row) for row in connection.execute(query, [json.dumps(sorted(wanted))])]
+        found = list(connection.execute(_located(label), [json.dumps(sorted(wanted))]))
         if found:
             located[label] = found
     return _Ends(located)
 
 
-def _relationship(rel: RelationshipType, row: Sequence[Any]) -> Relationship:
-    _, _, target, source, degree = row[:_END_COLUMNS]
-    return Relationship(
-        type=rel.name,
-        source=NodeRef(rel.source, key_text(source)),
-        target=NodeRef(rel.target, key_text(target)),
-        degree=degree,
-        properties=to_properties(row[_END_COLUMNS:], rel.properties),
+@cache
+def _located(label: str) -> str:
+    node = NODES[label]
+    counted = DEGREE_OF.get(label)
+    degree = f"n.{quoted(counted)}" if counted else "0"
+    return (
+        f"SELECT n.id, {degree}, f.value FROM json_each(?) f CROSS JOIN {quoted(label)} n "
+        f"ON n.{quoted(node.key.name)} = {key_match(node, 'f.value')} ORDER BY n.id"
     )
+
+
+def _relationships(rel: RelationshipType, rows: Iterable[Row]) -> Iterator[Relationship]:
+    read = READERS[rel.name]
+    ends: dict[tuple[str, Any], NodeRef] = {}
+
+    def end(label: str, key: Any) -> NodeRef:
+        known = ends.get((label, key))
+        if known is None:
+            known = ends[label, key] = NodeRef(label, key_text(key))
+        return known
+
+    for row in rows:
+        yield Relationship(
+            type=rel.name,
+            source=end(rel.source, row[3]),
+            target=end(rel.target, row[2]),
+            degree=row[4],
+            properties=read(row[_ENDS:]),
+        )
 
 
 def shared_identifiers(connection: Connection, a: NodeRef, b: NodeRef, limit: int) -> Page[SharedIdentifier]:
@@ -201,13 +248,13 @@ def _shared(connection: Connection, rel: RelationshipType, a: str, b: str) -> It
         f"FROM {table} x CROSS JOIN {table} y ON y.target = x.target AND y.source = {this} "
         f"CROSS JOIN {quoted(target.label)} t ON t.id = x.target WHERE x.source = {this}"
     )
-    width = len(rel.properties)
+    width, read = len(rel.properties), READERS[rel.name]
     for key, name, degree, *properties in connection.execute(query, [b, a]):
         yield SharedIdentifier(
             type=rel.name,
             identifier=NodeRef(target.label, key_text(key)),
             name=name,
             degree=degree,
-            a=to_properties(properties[:width], rel.properties),
-            b=to_properties(properties[width:], rel.properties),
+            a=read(properties[:width]),
+            b=read(properties[width:]),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import islice
 
 import pyarrow as pa
@@ -12,13 +13,13 @@ import pyarrow as pa
 from graph.schema import NODES, RELATIONSHIPS, NodeType, Property
 from graph.store import Node, NodeRef, Value
 from graph.stores.sqlite.schema import (
+    NODE_READERS,
     Connection,
     kept_table,
     key_match,
     quoted,
     select_list,
     to_arrow,
-    to_properties,
 )
 
 SCAN_ROWS = 65_536
@@ -34,14 +35,19 @@ def get_nodes(connection: Connection, refs: Sequence[NodeRef]) -> dict[NodeRef, 
 
 
 def _nodes(connection: Connection, label: str, keys: Sequence[str]) -> Iterator[Node]:
+    node, read = NODES[label], NODE_READERS[label]
+    for row in connection.execute(_by_key(label), [json.dumps(keys)]):
+        yield to_node(node, row[0], read(row[1:]))
+
+
+@cache
+def _by_key(label: str) -> str:
     node = NODES[label]
     columns, join = with_kept(node, "n")
-    query = (
+    return (
         f"SELECT f.value{columns} FROM json_each(?) f CROSS JOIN {quoted(label)} n "
         f"ON n.{quoted(node.key.name)} = {key_match(node, 'f.value')} {join}"
     )
-    for asked, *stored in connection.execute(query, [json.dumps(keys)]):
-        yield to_node(node, asked, to_properties(stored, (*node.columns, *node.kept)))
 
 
 def with_kept(node: NodeType, alias: str) -> tuple[str, str]:

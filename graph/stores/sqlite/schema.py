@@ -7,7 +7,7 @@ way round. What actions set (`kept`) is in a file of its own, in one table a lab
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -166,29 +166,45 @@ def to_arrow(values: Sequence[Any], column: Property) -> pa.Array:
     return pa.array(values, column.type.arrow)
 
 
-def to_value(stored: Any, kind: PropertyType) -> Value:
-    """One stored value as plain Python."""
-    if stored is None:
-        return None
-    if kind is PropertyType.KEY:
-        text: str = stored.hex()
-        return text
-    if kind is PropertyType.TIMESTAMP:
-        return _EPOCH + timedelta(microseconds=stored)
-    if kind is PropertyType.BOOLEAN:
-        return bool(stored)
-    plain: Value = stored
-    return plain
+_CONVERTERS: Mapping[PropertyType, Callable[[Any], Value]] = {
+    PropertyType.KEY: bytes.hex,
+    PropertyType.BOOLEAN: bool,
+    PropertyType.TIMESTAMP: lambda stored: _EPOCH + timedelta(0, 0, stored),
+}
+
+
+class Reader:
+    """Makes plain values by name out of the stored values of some columns."""
+
+    def __init__(self, columns: Sequence[Property]) -> None:
+        self.columns = tuple(columns)
+        self._names = [column.name for column in columns]
+        self._converters = [
+            (column.name, _CONVERTERS[column.type]) for column in columns if column.type in _CONVERTERS
+        ]
+
+    def __call__(self, stored: Sequence[Any]) -> dict[str, Value]:
+        """The values of one row."""
+        values = dict(zip(self._names, stored, strict=True))
+        for name, convert in self._converters:
+            value = values[name]
+            if value is not None:
+                values[name] = convert(value)
+        return values
+
+
+NODE_READERS: Mapping[str, Reader] = {
+    node.label: Reader((*node.columns, *node.kept)) for node in NODES.values()
+}
+"""By label: all columns of a node, and what actions set on it."""
+
+READERS: Mapping[str, Reader] = {rel.name: Reader(rel.properties) for rel in RELATIONSHIPS.values()}
+"""By type: the properties of a relationship."""
 
 
 def to_stored(value: Value) -> Any:
     """A plain value as it is stored: times as microseconds."""
     return (value - _EPOCH) // timedelta(microseconds=1) if isinstance(value, datetime) else value
-
-
-def to_properties(stored: Sequence[Any], columns: Sequence[Property]) -> dict[str, Value]:
-    """A row's values by name."""
-    return {column.name: to_value(value, column.type) for value, column in zip(stored, columns, strict=True)}
 
 
 def key_text(stored: Any) -> str:

@@ -26,6 +26,7 @@ from graph.store import (
     ClusterOrder,
     ClusterPage,
     Expansion,
+    Follow,
     Found,
     GraphChanges,
     GraphView,
@@ -179,12 +180,13 @@ class SqliteStore:
         types: Collection[str] | None = None,
         degree_cap: int | None = DEGREE_CAP,
         limit: int = 10_000,
+        follow: Follow = Follow.BOTH,
     ) -> Expansion:
         """See `GraphStore.expand`."""
         for name in sorted(set(types or ())):
             _known(name, RELATIONSHIPS, "there is no relationship")
         with self._reading() as connection:
-            return sqlite_expand.expand(connection, frontier, types, degree_cap, limit)
+            return sqlite_expand.expand(connection, frontier, types, degree_cap, limit, follow)
 
     def clusters(
         self,
