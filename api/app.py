@@ -14,14 +14,15 @@ from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from fastapi.routing import APIRouter
 
+from actions.access.identities import LedgerIdentities
 from api import routes as nouns
-from api.audit import AuditTrail, LoggedAudit
-from api.auth.principal import Identities, LocalIdentities
-from api.auth.startup import Serving
+from api.audit import AuditTrail, LedgerAudit
+from api.auth.oidc import OidcProvider, OidcSettings
+from api.auth.startup import Serving, check
 from api.deciding.desk import Desk, open_desk
 from api.http import openapi, problems
 from api.http.guard import Gate, GuardedRoute
-from api.http.idempotency import Replies, RepliesInMemory
+from api.http.idempotency import Replies
 from api.http.limits import Caps, Limits
 from api.http.logs import Requests, logger
 from api.http.metrics import Metrics
@@ -30,9 +31,8 @@ from api.http.rate import Limiter, Rates
 from api.http.security_headers import SecurityHeaders
 from api.intake import Intake, IntakeCaps
 from api.reads import Reads
-from api.routes import events
+from api.routes import events, plans
 from api.routes.needs import Services
-from graph.errors import RingfenceError
 from graph.home import Home
 
 THREADS = 8
@@ -47,11 +47,10 @@ SWITCH_S = 0.001
 class Parts:
     """What an application may be given instead of what it makes itself."""
 
-    identities: Identities | None = None
+    identities: LedgerIdentities | None = None
     audit: AuditTrail | None = None
     desk: Desk | None = None
     """Where it is decided; it stays open until the application ends, and is closed by it."""
-    replies: Replies | None = None
     routers: Sequence[APIRouter] = ()
     """Further nouns; their routes declare permissions like all others."""
     store: str | None = None
@@ -64,14 +63,16 @@ class Parts:
 def create_app(serving: Serving, home: Home, parts: Parts | None = None) -> FastAPI:
     """The application for one home.
 
-    Raises RingfenceError (exit 2) where it is to be served beyond this machine with what suits its owner alone.
+    Raises RingfenceError (exit 2) where it is to be served beyond this machine without all that production needs.
     """
     parts = parts or Parts()
-    _check(serving, parts)
+    desk = parts.desk or open_desk(home)
+    identities = parts.identities or LedgerIdentities(desk.ledger, local=serving.local)
+    check(serving, identities.approvers())
     log = parts.log or logger()
     metrics = Metrics()
     reads = Reads(home, parts.store)
-    identities = parts.identities or LocalIdentities()
+    oidc = OidcSettings.of(serving.environment)
     app = FastAPI(
         title="Ringfence",
         openapi_url=None,
@@ -80,34 +81,27 @@ def create_app(serving: Serving, home: Home, parts: Parts | None = None) -> Fast
         lifespan=_lifespan,
         redirect_slashes=False,
     )
-    app.state.gate = Gate(identities, Limiter(parts.rates), parts.replies or RepliesInMemory())
+    app.state.gate = Gate(identities, Limiter(parts.rates), Replies(desk.ledger))
     app.state.services = Services(
         reads=reads,
         identities=identities,
         cursors=Cursors(reads.secret("cursors")),
         metrics=metrics,
         intake=Intake(home, parts.intake),
-        audit=parts.audit or LoggedAudit(log),
-        desk=parts.desk or open_desk(home),
+        audit=parts.audit or LedgerAudit(desk.ledger),
+        desk=desk,
+        oidc=None if oidc is None else OidcProvider(oidc, reads.secret("oidc")),
         secure=serving.secure,
     )
     for router in (*_nouns(), *parts.routers):
         app.router.routes.extend(router.routes)
     problems.install(app)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]  # the framework's own way
-    app.add_middleware(Limits, caps=parts.caps, streamed=frozenset({events.PATH}))
+    larger = {events.PATH: parts.caps.streamed, **dict.fromkeys(plans.NAMING, parts.caps.named)}
+    app.add_middleware(Limits, caps=parts.caps, larger=larger)
     app.add_middleware(SecurityHeaders, hosts=serving.allowed_hosts, secure=serving.secure)
     app.add_middleware(Requests, log=log, metrics=metrics)
     return app
-
-
-def _check(serving: Serving, parts: Parts) -> None:
-    if not serving.local and (parts.identities is None or parts.audit is None):
-        raise RingfenceError(
-            f"refusing to serve on {serving.host} without users and an audit",
-            "Serve on 127.0.0.1.",
-            exit_code=2,
-        )
 
 
 def _nouns() -> list[APIRouter]:
@@ -143,6 +137,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         services.reads.close()
         services.desk.ledger.close()
+        if services.oidc is not None:
+            services.oidc.close()
 
 
 def _described(app: FastAPI) -> dict[str, object]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import structlog
-
+from actions.ledger import Ledger
 from actions.model import Principal
 
 
@@ -17,12 +16,13 @@ class AuditTrail(Protocol):
         """Keep who did what, why, and about which thing. No raw identifier is among it."""
 
 
-class LoggedAudit:
-    """An audit in the log alone: for one person on their own machine, who needs no witness."""
+class LedgerAudit:
+    """The ledger's chain of entries."""
 
-    def __init__(self, log: structlog.stdlib.BoundLogger) -> None:
-        self._log = log
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
 
     def record(self, principal: Principal, what: str, why: str, about: Mapping[str, Any]) -> None:
-        """See `AuditTrail.record`."""
-        self._log.info("audit", principal=principal.id, what=what, why=why, about=dict(about))
+        """See `AuditTrail.record`. Raises Refusal."""
+        with self._ledger.transaction() as tx:
+            tx.audit(what, principal, why=why, details=about)

@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 KEY_BYTES = 16
 
 
@@ -184,6 +184,9 @@ _CLUSTER = NodeType(
         Property("name", PropertyType.TEXT, "A name for people."),
         Property("pattern", PropertyType.TEXT, "The abuse it resembles most."),
         Property("size", PropertyType.INTEGER, "Number of its organizations."),
+        Property(
+            "actionable", PropertyType.INTEGER, "How many of them may be acted on without a person looking."
+        ),
         Property("risk", PropertyType.REAL, "0 to 100."),
         Property("points", PropertyType.REAL, "The score behind the risk, in log-odds points."),
         Property("founder", PropertyType.TEXT, "`org_id` of the organization it was born with."),

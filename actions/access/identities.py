@@ -9,10 +9,10 @@ from actions.refusals import Refusal
 
 
 class LedgerIdentities:
-    """Tokens and sessions in the ledger: what one process ends, ends in all of them with the next request."""
+    """Tokens and sessions in the ledger: what one process ends, ends in all of them with the next request.
 
-    blocking = True
-    """It reads a database, and hashes passwords."""
+    It reads a database and hashes passwords: ask it in a thread.
+    """
 
     def __init__(self, ledger: Ledger, *, local: bool = False) -> None:
         """`local`: only this machine can connect, so that its owner is let in."""

@@ -14,10 +14,10 @@ ROLES: Mapping[str, frozenset[str]] = {
     "ingester": frozenset({"ingest"}),
     "viewer": _VIEWER,
     "analyst": _ANALYST,
-    "operator": _ANALYST | {"operate"},
-    "approver": _VIEWER | {"approve"},
+    "operator": _ANALYST | {"operate", "judge", "guard", "halt"},
+    "approver": _VIEWER | {"approve", "judge", "guard", "unguard"},
     "auditor": _VIEWER | {"audit", "export"},
-    "admin": _VIEWER | {"administer"},
+    "admin": _VIEWER | {"administer", "guard", "unguard", "halt"},
 }
 """Role to permissions. Roles are sets that a user may combine; all but ingester include viewer."""
 

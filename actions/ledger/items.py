@@ -52,10 +52,11 @@ def listed(
     *,
     state: ItemState | None = None,
     part: Part | None = None,
+    spared: bool | None = None,
     after: int = 0,
     limit: int = 100,
 ) -> list[Item]:
-    """Members of a plan by subject id, after `after`."""
+    """Members of a plan by subject id, after `after`; `spared`: only those, or only the others."""
     found = (
         select(items, subjects.c.name)
         .join(subjects, subjects.c.id == items.c.subject_id)
@@ -65,6 +66,8 @@ def listed(
         found = found.where(items.c.state == state)
     if part is not None:
         found = found.where(items.c.part == part)
+    if spared is not None:
+        found = found.where((items.c.part == Part.SPARED) if spared else (items.c.part != Part.SPARED))
     rows = reading.conn.execute(found.order_by(items.c.subject_id).limit(limit)).mappings()
     return [_item(row) for row in rows]
 

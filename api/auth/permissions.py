@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
+from actions.access import roles
 from actions.model import Principal
 from api.http.problems import Problem
 
@@ -19,30 +20,29 @@ class Permission(StrEnum):
     ANNOTATE = "annotate"
     DRAFT = "draft"
     OPERATE = "operate"
+    JUDGE = "judge"
+    """Decide appeals."""
+    GUARD = "guard"
+    """Protect organizations; propose, confirm and end incidents."""
+    UNGUARD = "unguard"
+    """End protections."""
+    HALT = "halt"
+    """Turn the kill switch on and off."""
     APPROVE = "approve"
     AUDIT = "audit"
     EXPORT = "export"
     ADMINISTER = "administer"
 
 
-_VIEWER = frozenset({Permission.READ})
-_ANALYST = _VIEWER | {Permission.REVEAL, Permission.ANNOTATE, Permission.DRAFT}
-
 ROLES: Mapping[str, frozenset[Permission]] = {
-    "ingester": frozenset({Permission.INGEST}),
-    "viewer": _VIEWER,
-    "analyst": _ANALYST,
-    "operator": _ANALYST | {Permission.OPERATE},
-    "approver": _VIEWER | {Permission.APPROVE},
-    "auditor": _VIEWER | {Permission.AUDIT, Permission.EXPORT},
-    "admin": _VIEWER | {Permission.ADMINISTER},
+    role: frozenset(Permission(each) for each in allowed) for role, allowed in roles.ROLES.items()
 }
-"""Roles are sets that a user may combine; all but ingester include viewer."""
+"""What each role may, as routes say it."""
 
 
 def permissions(principal: Principal) -> frozenset[Permission]:
     """All that a principal may."""
-    return frozenset().union(*(ROLES.get(role, frozenset()) for role in principal.roles))
+    return frozenset(Permission(each) for each in roles.permissions(principal))
 
 
 def may(principal: Principal, permission: Permission) -> bool:
@@ -53,5 +53,5 @@ def may(principal: Principal, permission: Permission) -> bool:
 def require(principal: Principal, permission: Permission) -> None:
     """Raises Problem (403) where a principal has not the permission."""
     if not may(principal, permission):
-        roles = " or ".join(role for role, allowed in ROLES.items() if permission in allowed)
-        raise Problem("forbidden", "your roles do not allow this", f"It takes the role {roles}.")
+        able = " or ".join(role for role, allowed in ROLES.items() if permission in allowed)
+        raise Problem("forbidden", "your roles do not allow this", f"It takes the role {able}.")

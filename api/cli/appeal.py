@@ -35,23 +35,13 @@ def open_appeal(
     as_json: JsonOption = False,
 ) -> int:
     """Open an appeal: until it is decided, nothing new happens to it."""
-    from actions import appeals
+    from api.deciding import appealing
 
     output = Output(as_json)
     with deciding(home, output) as desk:
-        life = _independent_life(desk, organization)
-        with desk.ledger.transaction() as tx:
-            found = appeals.open_appeal(
-                tx, organization, desk.principal, statement=statement, independent_life=life
-            )
+        found = appealing.opened(desk, organization, statement)
         _say(output, found, home)
     return 0
-
-
-def _independent_life(desk: Desk, organization: str) -> bool:
-    """Whether the run that serves sees a life of its own: such appeals may stop a plan."""
-    found = [one for batch in desk.population().organizations([organization]) for one in batch]
-    return any(one.independent_life for one in found)
 
 
 @verbs.command("list", epilog=examples("ringfence appeal list", "ringfence appeal list --state open --json"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -233,28 +233,15 @@ def apply(
     A plan that holds between its waves goes on when this is run again, or by itself where a worker runs. Exit: 0 done
     or holding, 4 awaits approval, 5 stale, 6 paused, 7 partly failed.
     """
-    from actions import waves
     from actions.model import PlanState
+    from api.deciding import planned
 
     output = Output(as_json)
     with deciding(home, output, single_operator=single_operator) as desk:
         plan = desk.plan(plan_id)
         if plan.state is not PlanState.EXECUTING:
-            waves.apply(desk.ledger, plan.plan_id, desk.principal, _population(desk, plan))
+            planned.started(desk, plan)
         return _carried_out(output, desk, plan.plan_id, home, wait if work else None)
-
-
-def _population(desk: Desk, plan: Plan) -> Any:
-    """The run that serves; a restore starts without one, too."""
-    from actions.model import Kind
-    from actions.population import UnknownPopulation
-
-    try:
-        return desk.population()
-    except RingfenceError:
-        if plan.kind is Kind.RESTORE:
-            return UnknownPopulation()
-        raise
 
 
 @group.command(
@@ -286,8 +273,8 @@ def undo(
     ban revoked stay revoked.
     """
     from actions import undo as undoing
-    from actions import waves
     from api.cli.run import parse_moment
+    from api.deciding import planned
 
     if (plan_id is None) == (because is None):
         raise RingfenceError(
@@ -302,7 +289,7 @@ def undo(
                 made = undoing.undo_plan(tx, target, desk.principal, reason=reason)
             else:
                 made = undoing.undo_because(tx, str(because), desk.principal, reason=reason, since=after)
-        waves.apply(desk.ledger, made.plan_id, desk.principal, _population(desk, made))
+        planned.started(desk, made)
         return _carried_out(output, desk, made.plan_id, home, wait if work else None)
 
 

@@ -216,19 +216,14 @@ def _planned(output: Output, desk: Desk, request: PlanRequest, home: Path | None
 
 def _restore(output: Output, desk: Desk, words: _Words, home: Path | None, *, preview: bool) -> int:
     """Plan to lift what is in force on organizations, or on entities."""
-    from actions import undo
+    from api.deciding import planned
 
     if preview:
         raise RingfenceError(
             "a restore has no preview", "Plan it: nothing happens until it is applied.", exit_code=2
         )
     kind, selector = _meant(output, desk, words)
-    names = list(selector.ids)
-    if selector.kind == "cluster":
-        found = desk.population().cluster(str(selector.cluster_id))
-        names = [member.org_id for batch in found for member in batch]
-    with desk.ledger.transaction() as tx:
-        made = undo.restore(tx, names, desk.principal, reason=words.reason, subject_kind=kind)
+    made = planned.restored(desk, selector, words.reason, kind=kind)
     return _made(output, desk, made.plan_id, home, {})
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from api.cli._deeds import AloneOption
 from api.cli._options import HomeOption, JsonOption, StoreOption, examples
 from api.output import Output
 from graph.home import Home
@@ -47,6 +48,7 @@ def serve(
             "--trusted-proxy", metavar="ADDRESS", help="A proxy whose X-Forwarded headers are believed."
         ),
     ] = None,
+    single_operator: AloneOption = False,
     home: HomeOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -60,30 +62,33 @@ def serve(
 
     names, proxies = tuple(allow_host or ()), tuple(trusted_proxy or ())
     serving = Serving(host, port, names, tls_certificate, tls_key, proxies, dict(os.environ))
-    _serve(Output(as_json), serving, Home.resolve(home), store)
+    _serve(Output(as_json), serving, Home.resolve(home), store, single_operator=single_operator)
     return 0
 
 
-def _serve(output: Output, serving: Serving, home: Home, store: str | None) -> None:
-    """Check, say where it is, and serve."""
+def _serve(output: Output, serving: Serving, home: Home, store: str | None, *, single_operator: bool) -> None:
+    """Say where it is, and serve."""
     import uvicorn
 
+    from actions.access.identities import LedgerIdentities
     from api.app import Parts, create_app
-    from api.auth.principal import LocalIdentities
-    from api.auth.startup import check
+    from api.deciding.desk import open_desk
+    from api.deciding.people import first_admin
     from api.http.server import configure, listen
 
-    identities = LocalIdentities()
-    check(serving, identities.approvers())
+    desk = open_desk(home, single_operator=single_operator)
+    first_admin(desk, serving.environment)
+    identities = LedgerIdentities(desk.ledger, local=serving.local)
+    app = create_app(serving, home, Parts(identities=identities, desk=desk, store=store))
     listening = listen(serving)
     scheme = "https" if serving.certificate is not None else "http"
     address = f"{scheme}://{serving.host}:{listening.getsockname()[1]}"
-    app = create_app(serving, home, Parts(identities=identities, store=store))
-    opened = f"{address}/v1/session/open?token={identities.invite()}"
+    opened = f"{address}/v1/session/open?token={identities.invite_owner()}" if serving.local else None
     if output.as_json:
         output.json({"address": address, "open": opened})
     else:
         output.line(f"Serving {home.path} on {address}. Stop with Ctrl-C.")
-        output.line(f"Open once, within ten minutes: {opened}")
+        if opened is not None:
+            output.line(f"Open once, within ten minutes: {opened}")
     with suppress(KeyboardInterrupt):  # to be interrupted is how it ends
         uvicorn.Server(configure(app, serving)).run(sockets=[listening])

@@ -12,6 +12,7 @@ from api.decision_files import read_rows, read_text
 from api.output import one_of, printable
 from graph.errors import RingfenceError
 from graph.home import Home
+from graph.store import GraphStore
 
 UNITS = {"s": "seconds", "m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DURATION = re.compile(r"([0-9]{1,6})\s*(s|min|m|h|d|w)")
@@ -103,8 +104,18 @@ def _of_query(
     home: Home, name: str, parameters: Mapping[str, str], store: str | None, warn: Warn
 ) -> tuple[str, ...]:
     """The organizations that a named query finds, up to its limit."""
-    from api.answers.queries import describe, run_named
     from api.stores import open_store
+
+    graph = open_store(home, store)
+    try:
+        return found_by(graph, name, parameters, warn)
+    finally:
+        graph.close()
+
+
+def found_by(graph: GraphStore, name: str, parameters: Mapping[str, str], warn: Warn) -> tuple[str, ...]:
+    """The organizations that a named query finds, up to its limit. Raises RingfenceError (exit 2)."""
+    from api.answers.queries import describe, run_named
     from queries.named import LIMIT
 
     if ORG_ID not in [column.name for column in describe(name).columns]:
@@ -113,15 +124,11 @@ def _of_query(
             f"It needs a column {ORG_ID}: try members_of_cluster.",
             exit_code=2,
         )
-    graph = open_store(home, store)
-    try:
-        found = run_named(graph, name, parameters)
-    finally:
-        graph.close()
+    found = run_named(graph, name, parameters)
     if found.cut and LIMIT not in parameters:
         warn(
             f"{name} stops at its limit of {len(found.rows):,}: whom it finds beyond is not meant",
-            "Raise it with -p limit=N.",
+            f"Give it a parameter {LIMIT}.",
         )
     place = found.columns.index(ORG_ID)
     return tuple(str(row[place]) for row in found.rows if row[place] is not None)

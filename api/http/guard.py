@@ -14,9 +14,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from actions.access.identities import LedgerIdentities
 from actions.model import Principal
 from api.auth.permissions import Permission, require
-from api.auth.principal import Identities, check_origin, credentials, look_up, unauthenticated
+from api.auth.principal import check_origin, credentials, look_up, unauthenticated
 from api.http import idempotency
 from api.http.idempotency import Replies
 from api.http.problems import Problem
@@ -38,24 +39,20 @@ class UndeclaredError(TypeError):
 class Gate:
     """What a request passes before its route runs."""
 
-    identities: Identities
+    identities: LedgerIdentities
     limiter: Limiter
     replies: Replies
 
     async def admit(self, request: Request, permission: Permission) -> Principal:
         """The principal, who may. Raises Problem: 401, 403 or 429. The body has not been read yet."""
-        address = request.client.host if request.client else "unknown"
+        address = _address(request)
         self.limiter.address(address)
         shown = credentials(request)
         if shown is None:
             if permission is Permission.PUBLIC:
                 return NOBODY
             raise unauthenticated()
-        found = (
-            await run_in_threadpool(look_up, self.identities, shown)
-            if self.identities.blocking
-            else look_up(self.identities, shown)
-        )
+        found = await run_in_threadpool(look_up, self.identities, shown)
         if found is None:
             if permission is Permission.PUBLIC:
                 return NOBODY
@@ -65,6 +62,14 @@ class Gate:
         self.limiter.principal(found.id)
         require(found, permission)
         return found
+
+    def refused(self, request: Request) -> None:
+        """Count a failed sign-in against the address that it came from. Raises Problem (429) after too many."""
+        self.limiter.failure(_address(request))
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else "unknown"
 
 
 class HasGate(Protocol):
@@ -175,3 +180,8 @@ class Routes(APIRouter):
 def principal_of(request: Request) -> Principal:
     """Who asks, once admitted: for `Depends`."""
     return cast(Principal, request.state.principal)
+
+
+def gate_of(request: Request) -> Gate:
+    """The gate that admitted it."""
+    return cast(HasGate, request.app.state).gate

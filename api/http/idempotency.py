@@ -2,86 +2,52 @@
 
 from __future__ import annotations
 
-import hashlib
-import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Protocol
 
+import orjson
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from actions import idempotency
+from actions.idempotency import Ticket
+from actions.ledger import Ledger
 from actions.model import Principal
-from actions.refusals import Refusal
 from api.http.problems import Problem
 
 HEADER = "idempotency-key"
 REPLAYED = "Idempotency-Replayed"
 LONGEST = 255
-KEPT_S = 7 * 24 * 3600
-MOST = 10_000
 
 
-@dataclass(frozen=True)
-class Reply:
-    """An answer as it was given."""
+class Replies:
+    """Answers by principal, route and key, for seven days, in the ledger: any process gives them the second time."""
 
-    status: int
-    media_type: str | None
-    body: bytes
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
 
-
-class Replies(Protocol):
-    """Where answers are kept by principal, route and key. Asked on the event loop: an answer must be quick."""
-
-    def begin(self, place: tuple[str, str, str], digest: str) -> Reply | None:
-        """The answer of before; None for a new request, which from now on runs.
+    def begin(self, principal: Principal, route: str, key: str, request: bytes) -> Ticket | Response:
+        """The answer of before; else a ticket: the request runs from now on.
 
         Raises Refusal: `key_reused` for another body under the same key, `still_running` while the first one runs.
         """
+        with self._ledger.transaction() as tx:
+            found = idempotency.begin(tx, principal, route, key, request)
+        if isinstance(found, Ticket):
+            return found
+        media_type, body = orjson.loads(found.answer)
+        return Response(body.encode(), found.status, {REPLAYED: "true"}, media_type)
 
-    def finish(self, place: tuple[str, str, str], reply: Reply) -> None:
+    def finish(self, ticket: Ticket, answer: Response) -> None:
         """Keep an answer."""
+        kept = orjson.dumps([answer.headers.get("content-type"), bytes(answer.body).decode()]).decode()
+        with self._ledger.transaction() as tx:
+            idempotency.finish(tx, ticket, answer.status_code, kept)
 
-    def abandon(self, place: tuple[str, str, str]) -> None:
+    def abandon(self, ticket: Ticket) -> None:
         """Nothing was done: the key may be used again."""
-
-
-class RepliesInMemory:
-    """Answers of this process, the latest ten thousand, for seven days."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, str, str], tuple[str, float, Reply | None]] = OrderedDict()
-
-    def begin(self, place: tuple[str, str, str], digest: str) -> Reply | None:
-        """See `Replies.begin`."""
-        now = time.monotonic()
-        known = self._kept.get(place)
-        if known is not None and known[1] > now:
-            if known[0] != digest:
-                raise Refusal(
-                    "key_reused", "this idempotency key was used for another request", "Use a new key."
-                )
-            if known[2] is None:
-                raise Refusal(
-                    "still_running", "the first request with this key still runs", "Try again shortly."
-                )
-            return known[2]
-        self._kept[place] = (digest, now + KEPT_S, None)
-        while len(self._kept) > MOST:
-            self._kept.popitem(last=False)
-        return None
-
-    def finish(self, place: tuple[str, str, str], reply: Reply) -> None:
-        """See `Replies.finish`."""
-        known = self._kept.get(place)
-        if known is not None:
-            self._kept[place] = (known[0], known[1], reply)
-
-    def abandon(self, place: tuple[str, str, str]) -> None:
-        """See `Replies.abandon`."""
-        self._kept.pop(place, None)
+        with self._ledger.transaction() as tx:
+            idempotency.abandon(tx, ticket)
 
 
 async def once(
@@ -103,15 +69,15 @@ async def once(
         return await run()
     if not 0 < len(key) <= LONGEST or not (key.isascii() and key.isprintable()):
         raise Problem("bad_request", "the Idempotency-Key is empty, too long or not printable", "Use a UUID.")
-    place = (principal.id, f"{request.method} {route} {request.url.query}", key)
-    digest = hashlib.sha256(request.url.path.encode() + b"\0" + await request.body()).hexdigest()
-    before = replies.begin(place, digest)
-    if before is not None:
-        return Response(before.body, before.status, {REPLAYED: "true"}, before.media_type)
+    asked = request.url.path.encode() + b"\0" + await request.body()
+    where = f"{request.method} {route} {request.url.query}"
+    found = await run_in_threadpool(replies.begin, principal, where, key, asked)
+    if isinstance(found, Response):
+        return found
     try:
         answer = await run()
     except BaseException:
-        replies.abandon(place)
+        await run_in_threadpool(replies.abandon, found)
         raise
-    replies.finish(place, Reply(answer.status_code, answer.headers.get("content-type"), bytes(answer.body)))
+    await run_in_threadpool(replies.finish, found, answer)
     return answer

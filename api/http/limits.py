@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
@@ -19,7 +20,9 @@ class Caps:
     """Bounds of a request. Bytes unless said otherwise."""
 
     body: int = 1 << 20
-    """JSON bodies: a plan with 50,000 ids has its own, larger cap."""
+    """JSON bodies."""
+    named: int = 16 << 20
+    """JSON bodies that may name 50,000 organizations."""
     streamed: int = 256 << 20
     """Bodies that go to disk as they come (events)."""
     headers: int = 32 << 10
@@ -33,10 +36,10 @@ class Caps:
 
 
 class Limits:
-    """Refuses what is too large, too slow or no UTF-8. `streamed` are the paths whose bodies go to disk."""
+    """Refuses what is too large, too slow or no UTF-8. `larger` are the paths whose bodies may have more bytes."""
 
-    def __init__(self, app: ASGIApp, caps: Caps, streamed: frozenset[str] = frozenset()) -> None:
-        self._app, self._caps, self._streamed = app, caps, streamed
+    def __init__(self, app: ASGIApp, caps: Caps, larger: Mapping[str, int] | None = None) -> None:
+        self._app, self._caps, self._larger = app, caps, larger or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -48,7 +51,7 @@ class Limits:
         except Problem as problem:
             await response(problem)(scope, receive, send)
             return
-        cap = self._caps.streamed if scope["path"] in self._streamed else self._caps.body
+        cap = self._larger.get(scope["path"], self._caps.body)
         body = _Body(receive, cap, self._caps)
         started = False
 
@@ -83,7 +86,7 @@ class Limits:
 
     def _check_length(self, scope: Scope) -> None:
         """A body that says at once that it is too large is not read at all."""
-        cap = self._caps.streamed if scope["path"] in self._streamed else self._caps.body
+        cap = self._larger.get(scope["path"], self._caps.body)
         for name, value in scope["headers"]:
             if name == b"content-length" and (not value.isdigit() or int(value[:20]) > cap):
                 raise _too_large(cap)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import secrets
-import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path as File
 from typing import Annotated, Literal
 
-from anyio import open_file
 from fastapi import Path, Query
-from starlette.background import BackgroundTask
 from starlette.responses import StreamingResponse
 
 from api.answers.reading import RunReader
 from api.auth.permissions import Permission
+from api.http.files import streamed
 from api.http.guard import Routes
 from api.http.problems import not_found
 from api.routes.needs import PrincipalOf, ServicesOf
@@ -22,7 +18,6 @@ from api.schemas.clusters import CLUSTER_ID
 from api.services import write_export
 
 routes = Routes("exports")
-BLOCK = 1 << 16
 TYPES = {
     "csv": "text/csv; charset=utf-8",
     "json": "application/json",
@@ -60,31 +55,8 @@ def export(
         raise not_found(f"cluster {cluster_id}", "See /v1/clusters.")
     about = {"what": what, "format": format, "cluster_id": cluster_id, "min_risk": min_risk}
     services.audit.record(principal, "exported", "", about)
-    folder = _folder(reads.home.path)
-    target = folder / f"{what}.{format}"
-    try:
-        write_export(run, what, format, target, cluster_id=cluster_id, min_risk=min_risk)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return StreamingResponse(
-        _blocks(target),
-        media_type=TYPES[format],
-        headers={
-            "Content-Disposition": f'attachment; filename="{what}.{format}"',
-            "Content-Length": str(target.stat().st_size),
-        },
-        background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
-    )
 
+    def write(target: File) -> object:
+        return write_export(run, what, format, target, cluster_id=cluster_id, min_risk=min_risk)
 
-def _folder(home: File) -> File:
-    folder = home / "spool" / f"export-{secrets.token_hex(8)}"
-    folder.mkdir(mode=0o700, parents=True)
-    return folder
-
-
-async def _blocks(path: File) -> AsyncIterator[bytes]:
-    async with await open_file(path, "rb") as file:
-        while block := await file.read(BLOCK):
-            yield block
+    return streamed(reads.home.path, f"{what}.{format}", TYPES[format], write)

@@ -7,10 +7,11 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Query, Request
 
+from actions.access.identities import LedgerIdentities
 from actions.model import Principal
 from api.audit import AuditTrail
 from api.auth.masking import Mask
-from api.auth.principal import Identities
+from api.auth.oidc import OidcProvider
 from api.deciding.desk import Desk
 from api.http.guard import principal_of
 from api.http.metrics import Metrics
@@ -25,12 +26,13 @@ class Services:
     """Everything that an application's routes share; made once, in `api.app`."""
 
     reads: Reads
-    identities: Identities
+    identities: LedgerIdentities
     cursors: Cursors
     metrics: Metrics
     intake: Intake
     audit: AuditTrail
     desk: Desk
+    oidc: OidcProvider | None
     secure: bool
 
 

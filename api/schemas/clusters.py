@@ -31,6 +31,7 @@ _CLUSTER = {
     "born_at": AT,
     "first_at": "2026-02-20T03:27:13Z",
     "last_at": AT,
+    "actionable": 20,
     "new_24h": 3,
     "cost": "25.815862",
     "cost_24h": "1.250000",
@@ -59,6 +60,7 @@ class Cluster(Answered):
     name: str
     pattern: str | None
     size: int
+    actionable: int
     risk: Annotated[float, Field(ge=0, le=100)]
     points: float
     founder: str | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import secrets
 import socket
 import threading
 from collections.abc import Iterator, Mapping
@@ -16,14 +17,33 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from actions.access.identities import LedgerIdentities
+from actions.ledger import Ledger
 from actions.model import Principal
 from api.app import Parts, create_app
-from api.auth.principal import LocalIdentities
 from api.auth.startup import Serving
+from api.deciding.desk import Desk, open_desk
 from api.http.logs import logger
 from api.http.server import configure
 from api.services import detect, ingest_files, simulate_campaign
 from graph.home import Home
+
+
+class Anybody(LedgerIdentities):
+    """The ledger's identities, and tokens for whoever a test needs: roles that no token of the ledger may have, too."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__(ledger, local=True)
+        self._issued: dict[str, Principal] = {}
+
+    def issue(self, principal: Principal) -> str:
+        """A token for a principal, while the test runs."""
+        secret = f"rf_{secrets.token_urlsafe(32)}"
+        self._issued[secret] = principal
+        return secret
+
+    def of_token(self, token: str) -> Principal | None:
+        return self._issued.get(token) or super().of_token(token)
 
 
 @dataclass
@@ -42,7 +62,8 @@ class Served:
 
     url: str
     app: FastAPI
-    identities: LocalIdentities
+    identities: Anybody
+    desk: Desk
     audit: Kept
     log: io.StringIO
     home: Home
@@ -51,15 +72,23 @@ class Served:
         return self.identities.issue(Principal(name, frozenset(roles), "token"))
 
     def client(self, *roles: str, **options: Any) -> httpx.Client:
+        """A script with these roles; without any, nobody."""
         headers = {"Authorization": f"Bearer {self.token(*roles)}"} if roles else {}
         return httpx.Client(base_url=self.url, headers=headers, timeout=30, **options)
+
+    def person(self, name: str, *roles: str) -> httpx.Client:
+        """A person with these roles."""
+        secret = self.identities.issue(Principal(f"user:{name}", frozenset(roles), "user"))
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {secret}"}, timeout=30)
 
 
 @contextmanager
 def serve(home: Path, parts: Parts | None = None) -> Iterator[Served]:
     """Serve a home on a free port until the block ends."""
-    identities, audit, log = LocalIdentities(), Kept(), io.StringIO()
-    given = replace(parts or Parts(), identities=identities, audit=audit, log=logger(log))
+    given = parts or Parts()
+    desk = given.desk or open_desk(Home(home))
+    identities, audit, log = Anybody(desk.ledger), Kept(), io.StringIO()
+    given = replace(given, desk=desk, identities=identities, audit=audit, log=logger(log))
     app = create_app(Serving(), Home(home), given)
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(configure(app, Serving()))
@@ -76,18 +105,18 @@ def serve(home: Path, parts: Parts | None = None) -> Iterator[Served]:
     try:
         assert ready.wait(20)
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        yield Served(url, app, identities, audit, log, Home(home))
+        yield Served(url, app, identities, desk, audit, log, Home(home))
     finally:
         server.should_exit = True
         thread.join(30)
         listening.close()
 
 
-def campaign_home(folder: Path) -> Path:
+def campaign_home(folder: Path, organizations: int = 400) -> Path:
     """A home with a small published campaign and a pepper of its own; made once in `folder`."""
     home = folder / "api-home"
     if not home.exists():
-        simulate_campaign(folder / "api-campaign", 400, seed=7, difficulty="plain")
+        simulate_campaign(folder / "api-campaign", organizations, seed=7, difficulty="plain")
         with peppered(home):
             ingest_files(Home(home), [str(folder / "api-campaign" / "events.parquet")])
             detect(Home(home))
@@ -109,8 +138,8 @@ def peppered(home: Path) -> Iterator[None]:
 
 
 @contextmanager
-def served_campaign(folder: Path, parts: Parts | None = None) -> Iterator[Served]:
+def served_campaign(folder: Path, parts: Parts | None = None, organizations: int = 400) -> Iterator[Served]:
     """The small campaign, served."""
-    home = campaign_home(folder)
+    home = campaign_home(folder, organizations)
     with peppered(home), serve(home, parts) as found:
         yield found

@@ -186,6 +186,7 @@ class HandView:
                 "risk": self.risks.get(name, 50.0),
                 "pattern": "mixed" if len(orgs) % 2 else "trial_farm",
                 "cost": 1.5 * len(orgs),
+                "actionable": len(orgs) // 3,
                 "new_24h": len(orgs) // 2,
             }
             for name, orgs in self.clusters.items()

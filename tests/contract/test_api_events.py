@@ -145,7 +145,7 @@ def test_a_label_sent_twice_is_recorded_once(served: Served) -> None:
         assert (other.status_code, other.json()["code"]) == (422, "key_reused")
         assert label(client, given, "\x7f").status_code == 400
     with httpx.Client(base_url=served.url) as person:
-        person.get("/v1/session/open", params={"token": served.identities.invite()})
+        person.get("/v1/session/open", params={"token": served.identities.invite_owner()})
         person.headers["X-Ringfence-CSRF"] = "1"
         by_hand = label(person, {"labels": given["labels"]}, key=None)
         assert by_hand.status_code == 201

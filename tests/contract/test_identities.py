@@ -15,7 +15,7 @@ from actions.access.identities import LedgerIdentities
 from actions.ledger import Ledger
 from actions.model import Principal
 from api.app import Parts, create_app
-from api.auth.principal import COOKIE, Identities
+from api.auth.principal import COOKIE
 from api.auth.startup import Serving
 from graph.home import Home
 
@@ -32,7 +32,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 @pytest.fixture
 def app(ledger: Ledger, tmp_path: Path) -> FastAPI:
-    identities: Identities = LedgerIdentities(ledger, local=True)
+    identities = LedgerIdentities(ledger, local=True)
     return create_app(Serving(), Home(tmp_path / "home"), Parts(identities=identities))
 
 

@@ -30,7 +30,7 @@ import ingest.job
 import ingest.pipeline
 import ingest.sources.blocks
 from graph.errors import RingfenceError
-from graph.facts import HIDDEN_FIELDS, FactsReader
+from graph.facts import HIDDEN_FIELDS, FactsReader, FactsWriter
 from graph.facts_ids import StoredIds, merge_runs, runs_to_merge, write_run
 from graph.facts_tiers import SortedTiers
 from graph.home import Home
@@ -38,6 +38,7 @@ from ingest.job import ingest as run_ingest
 from ingest.mapping import parse_mapping
 from ingest.quarantine import Quarantine
 from ingest.repeats import RepeatCounts
+from ingest.seen import SeenPrints
 from ingest.settings import IngestSettings
 from ingest.work import Repeats
 
@@ -359,11 +360,36 @@ class TestIndex:
         assert members.tolist() == sorted(expected)
 
     def test_first_appearances(self) -> None:
-        tiers = SortedTiers(limit=4)
-        assert tiers.add_new(np.array([5, 3, 5, 9], np.uint64)).tolist() == [True, True, False, True]
-        assert tiers.add_new(np.array([3, 4], np.uint64)).tolist() == [False, True]
-        assert tiers.add_new(np.array([1], np.uint64)).tolist() == [True]
-        assert len(tiers) <= 4
+        prints = SeenPrints(4)
+        assert prints.add_new(np.array([5, 3, 5, 10], np.uint64)).tolist() == [True, True, False, True]
+        assert prints.add_new(np.array([3, 5, 10, 4], np.uint64)).tolist() == [False, False, False, True]
+        assert prints.add_new(np.array([1, 0], np.uint64)).tolist() == [True, True]
+
+    @pytest.mark.parametrize("slots", [1, 64, 1 << 16])
+    def test_nothing_new_is_taken_for_known(self, slots: int) -> None:
+        random = np.random.default_rng(slots)
+        prints, seen = SeenPrints(slots), set()
+        for _ in range(60):
+            numbers = random.integers(0, 400, 50).astype(np.uint64)
+            for number, fresh in zip(numbers.tolist(), prints.add_new(numbers).tolist(), strict=True):
+                assert fresh or number in seen
+                seen.add(number)
+        prints.clear()
+        assert prints.add_new(np.array([7], np.uint64)).tolist() == [True]
+
+    def test_a_look_at_many_ids_answers_like_single_looks(self, tmp_path: Path, home: Home) -> None:
+        take(home, write_ndjson(tmp_path / "a.ndjson", [row(n) for n in range(100)]))
+        (run,) = (home.facts / "ids").iterdir()
+        stored = pq.read_table(run)["id"].to_numpy()
+        asked = np.sort(np.concatenate([stored[::3], np.array([1, 2, 3], np.uint64)]))
+        writer = FactsWriter(home, "another")
+        alone = [writer.find(part) for part in (asked[::2], asked[1::2], stored)]
+        writer.look_up(asked)
+        together = [writer.find(part) for part in (asked[::2], asked[1::2], stored)]
+        writer.close()
+        for one, other in zip(alone, together, strict=True):
+            assert [part.tolist() for part in one] == [part.tolist() for part in other]
+        assert alone[2][0].all()
 
     @pytest.mark.parametrize("seed", [1, 2, 3])
     def test_runs_on_disk_and_their_merging(self, tmp_path: Path, seed: int) -> None:

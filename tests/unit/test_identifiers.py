@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import unicodedata
 
+import phonenumbers
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -169,6 +170,25 @@ def test_phone(raw: str, number: str, country: str | None, line: str | None) -> 
     phone = parse_phone(raw)
     assert phone is not None
     assert (phone.canonical, phone.country, phone.line_type) == (number, country, line)
+
+
+COUNTRY_CODES = sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
+
+
+@settings(max_examples=600)
+@given(st.sampled_from(COUNTRY_CODES), st.text("0123456789", max_size=14), st.integers(0, 11))
+def test_phones_are_read_as_their_library_reads_them(code: int, digits: str, line: int) -> None:
+    region = phonenumbers.COUNTRY_CODE_TO_REGION_CODE[code][0]
+    example = phonenumbers.example_number_for_type(region, line)
+    valid = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164) if example else "+1"
+    for text in (f"+{code}{digits}", valid, f"{valid[:-3]}{digits[:3]}"):
+        try:
+            number = phonenumbers.parse(text)
+        except phonenumbers.NumberParseException:
+            continue
+        if phonenumbers.is_valid_number(number) and (phone := parse_phone(text)) is not None:
+            assert phone.canonical == phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+            assert phone.country == phonenumbers.region_code_for_number(number)
 
 
 def test_phone_without_country_code_needs_a_region() -> None:

@@ -1,0 +1,93 @@
+"""Who may sign in, and as what. Only people who are admins change it, and nobody changes their own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Path
+
+from actions.access import passwords, sessions, users
+from api.auth.permissions import Permission
+from api.http.guard import Routes
+from api.routes.needs import After, CursorsOf, DeskOf, Limit
+from api.schemas.base import Page
+from api.schemas.plans import Why
+from api.schemas.sessions import ErasedUser, Invited, PasswordGiven, RolesGiven, UserGiven, UserShown
+
+routes = Routes("users")
+UserId = Annotated[
+    str,
+    Path(
+        pattern=r"^(user|local):[a-z0-9._@+-]{1,64}$",
+        description="A user's id.",
+        examples=["user:ada"],
+    ),
+]
+ADMIN = Permission.ADMINISTER
+REFUSED = ("not_a_person", "wrong_state", "taken", "weak_password", "bad_request")
+
+
+@routes.reads("/users", ADMIN)
+def list_users(desk: DeskOf, cursors: CursorsOf, after: After = None, limit: Limit = 50) -> Page[UserShown]:
+    """Users by id."""
+    asked = ["users"]
+    place = "" if after is None else cursors.read(asked, after)
+    with desk.ledger.reading() as reading:
+        found = users.listed(reading, after=place, limit=limit + 1)
+    page = found[:limit]
+    following = cursors.make(asked, page[-1].user_id) if len(found) > limit else None
+    return Page(items=[UserShown.of(each) for each in page], next=following)
+
+
+@routes.changes("/users", ADMIN, status_code=201, problems=REFUSED)
+def add_user(desk: DeskOf, given: UserGiven) -> UserShown:
+    """Add a person. The name is for good."""
+    kept = None if given.password is None else passwords.hashed(given.password, given.name)
+    with desk.ledger.transaction() as tx:
+        return UserShown.of(
+            users.create(tx, given.name, given.roles, desk.principal, email=given.email, password_hash=kept)
+        )
+
+
+@routes.changes("/users/{user_id}/roles", ADMIN, problems=REFUSED)
+def set_roles(desk: DeskOf, user_id: UserId, given: RolesGiven) -> UserShown:
+    """Give a user other roles, from the next request on."""
+    with desk.ledger.transaction() as tx:
+        return UserShown.of(users.set_roles(tx, user_id, given.roles, desk.principal))
+
+
+@routes.changes("/users/{user_id}/password", ADMIN, status_code=204, problems=REFUSED)
+def set_password(desk: DeskOf, user_id: UserId, given: PasswordGiven) -> None:
+    """Give a user a new password; their sessions end."""
+    kept = passwords.hashed(given.password, user_id.partition(":")[2])
+    with desk.ledger.transaction() as tx:
+        users.set_password(tx, user_id, kept, desk.principal)
+
+
+@routes.changes("/users/{user_id}/invite", ADMIN, problems=REFUSED)
+def invite_user(desk: DeskOf, user_id: UserId) -> Invited:
+    """A path that opens one session, once: for somebody who has no way to sign in yet."""
+    with desk.ledger.transaction() as tx:
+        return Invited(path=f"/v1/session/open?token={sessions.invite(tx, user_id, desk.principal)}")
+
+
+@routes.changes("/users/{user_id}/disable", ADMIN, problems=REFUSED)
+def disable_user(desk: DeskOf, user_id: UserId, given: Why) -> UserShown:
+    """End a user's sessions and let no new one begin."""
+    with desk.ledger.transaction() as tx:
+        return UserShown.of(users.disable(tx, user_id, desk.principal, reason=given.reason))
+
+
+@routes.changes("/users/{user_id}/enable", ADMIN, problems=REFUSED)
+def enable_user(desk: DeskOf, user_id: UserId, given: Why) -> UserShown:
+    """Let a disabled user in again."""
+    with desk.ledger.transaction() as tx:
+        return UserShown.of(users.enable(tx, user_id, desk.principal, reason=given.reason))
+
+
+@routes.changes("/users/{user_id}/erase", ADMIN, problems=REFUSED)
+def erase_user(desk: DeskOf, user_id: UserId, given: Why) -> ErasedUser:
+    """Take a person's name away everywhere; the audit keeps what they did under a name that says nothing."""
+    with desk.ledger.transaction() as tx:
+        tx.audit("user.erasure_asked", desk.principal, why=given.reason)
+        return ErasedUser(known_as=users.erase(tx, user_id, desk.principal))
