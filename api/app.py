@@ -20,6 +20,7 @@ from api.audit import AuditTrail, LedgerAudit
 from api.auth.oidc import OidcProvider, OidcSettings
 from api.auth.startup import Serving, check
 from api.deciding.desk import Desk, open_desk
+from api.door.door import Door
 from api.http import openapi, problems
 from api.http.guard import Gate, GuardedRoute
 from api.http.idempotency import Replies
@@ -90,6 +91,7 @@ def create_app(serving: Serving, home: Home, parts: Parts | None = None) -> Fast
         intake=Intake(home, parts.intake),
         audit=parts.audit or LedgerAudit(desk.ledger),
         desk=desk,
+        door=Door(home, desk.ledger, reads.pepper, log),
         oidc=None if oidc is None else OidcProvider(oidc, reads.secret("oidc")),
         secure=serving.secure,
     )
@@ -132,9 +134,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     sys.setswitchinterval(SWITCH_S)
     services: Services = app.state.services
     services.reads.warm()
+    services.door.start()
     try:
         yield
     finally:
+        services.door.stop()
         services.reads.close()
         services.desk.ledger.close()
         if services.oidc is not None:

@@ -26,7 +26,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from actions.ledger.among import among
 from actions.ledger.tables import appeals, claims, items, plans, protections, subjects
-from actions.model import OPEN, WAITING, Action, ItemState, Kind, Part
+from actions.model import ENTITY_TYPES, OPEN, WAITING, Action, ItemState, Kind, Part
 
 if TYPE_CHECKING:
     from actions.ledger.ledger import Reading, Tx
@@ -204,6 +204,22 @@ def restricted(reading: Reading, *, after: int = 0, limit: int = 1_000) -> list[
         .limit(limit)
     ).mappings()
     return list(rows)
+
+
+def restricted_entities(reading: Reading) -> Sequence[RowMapping]:
+    """Entities, not organizations, with any restriction in force."""
+    found = select(subjects.c.kind, subjects.c.name, subjects.c.mask).where(
+        subjects.c.kind.in_(ENTITY_TYPES), subjects.c.mask != 0
+    )
+    return reading.conn.execute(found).mappings().all()
+
+
+def in_force(reading: Reading, kind: str, name: str) -> RowMapping | None:
+    """One subject's mask, and why it is protected (null: it is not)."""
+    found = select(subjects.c.mask, protection(reading).label("protected")).where(
+        subjects.c.kind == kind, subjects.c.name == name
+    )
+    return reading.conn.execute(found).mappings().first()
 
 
 def erase(tx: Tx, kind: str, name: str) -> str | None:

@@ -13,6 +13,7 @@ from api.audit import AuditTrail
 from api.auth.masking import Mask
 from api.auth.oidc import OidcProvider
 from api.deciding.desk import Desk
+from api.door.door import Door
 from api.http.guard import principal_of
 from api.http.metrics import Metrics
 from api.http.paging import Cursors
@@ -32,6 +33,7 @@ class Services:
     intake: Intake
     audit: AuditTrail
     desk: Desk
+    door: Door
     oidc: OidcProvider | None
     secure: bool
 
