@@ -1,6 +1,6 @@
 """The transactional control ledger: the only place that knows SQL about decisions."""
 
-from actions.ledger import access_tables as _access_tables  # noqa: F401  # part of the metadata that migrations are compared with
+from actions.ledger import access_tables, desk_tables  # noqa: F401  # part of the metadata that migrations are compared with
 from actions.ledger.ledger import Ledger, Reading, Tx
 
 __all__ = ["Ledger", "Reading", "Tx"]

@@ -88,6 +88,13 @@ def listed(
     return [_plan(row) for row in rows]
 
 
+def count_awaiting(reading: Reading) -> int:
+    """How many plans wait for an approval."""
+    found = select(func.count()).select_from(plans)
+    waiting = (plans.c.state == PlanState.PLANNED) & (plans.c.needs != "nothing")
+    return int(reading.conn.execute(found.where(waiting)).scalar_one())
+
+
 def at_work(reading: Reading) -> list[Plan]:
     """Plans that the worker has to step: executing ones, and any with control members still to be acted on."""
     controls = exists().where(

@@ -76,6 +76,12 @@ def list_appeals(
     return reading.conn.execute(found.order_by(appeals.c.appeal_id.desc()).limit(limit)).mappings().all()
 
 
+def count_open_appeals(reading: Reading) -> int:
+    """How many appeals nobody has decided yet."""
+    found = select(func.count()).select_from(appeals).where(appeals.c.state == "open")
+    return int(reading.conn.execute(found).scalar_one())
+
+
 def change_appeal(tx: Tx, appeal_id: str, **values: Any) -> None:
     """Set columns of an appeal."""
     tx.conn.execute(update(appeals).where(appeals.c.appeal_id == appeal_id).values(**values))

@@ -24,6 +24,8 @@ FILLED = {
     "{name}": "shared_addresses",
     "{run_id}": "current",
     "{what}": "clusters",
+    "{case_id}": "case_0198c5a0",
+    "{view_id}": "view_0198c5a0",
     "{plan_id}": "plan_0198c5a0",
     "{appeal_id}": "appeal_0198c5a0",
     "{incident_id}": "incident_0198c5a0",
