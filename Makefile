@@ -10,7 +10,7 @@ BENCH_SETUP := .venv/.ready-bench
 export PYTHON ?= python3
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup demo test lint types layers tests format bench bench-graph bench-detection neo4j docs clean
+.PHONY: help setup demo test lint types layers tests format bench bench-graph bench-detection up neo4j docs clean
 
 help: ## list the targets
 	@echo "Ringfence finds rings of synthetic organizations. Start with: make demo"
@@ -59,6 +59,9 @@ bench-graph: $(BENCH_SETUP) ## measure the graph in SQLite and Neo4j side by sid
 
 bench-detection: $(BENCH_SETUP) ## fill the table of what detection must reach (hours, in cells that are kept)
 	@$(BIN)/python -m bench detection
+
+up: ## start what production runs, where there is a container engine (docs/recipes/production.md)
+	@docker/up
 
 neo4j: $(SETUP) ## start a Neo4j server to try (Docker, or Java 17 and Maven) and say how to use it
 	@.ci/java

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +15,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from actions.ledger import Ledger, Reading, Tx, chain, subjects
-from actions.model import Principal
+from actions.model import ORGANIZATION, Principal
 from actions.refusals import Refusal
 
 MIN_KEY = 32
+_AUDIT_NAME = re.compile(r"s_[0-9a-f]{32}")
 
 
 class Verifier(Protocol):
@@ -155,11 +157,48 @@ def entries(
     return found
 
 
+def record(
+    tx: Tx,
+    verb: str,
+    principal: Principal,
+    *,
+    why: str,
+    about: Mapping[str, Any],
+    organizations: Sequence[str] = (),
+) -> None:
+    """Add an entry about something that is done outside of the ledger; organizations stand in it by audit names."""
+    known = subjects.audit_names_of(tx, ORGANIZATION, sorted(set(organizations)))
+    named = {"organizations": sorted(known.values())} if known else {}
+    tx.audit(verb, principal, why=why, details={**about, **named})
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A signature of the chain up to an entry."""
+
+    seq: int
+    hash: str
+    at: str
+    key_id: str
+    algorithm: str
+    signature: str
+
+
+def checkpoints(
+    reading: Reading, principal: Principal, *, after: int = 0, limit: int = 100
+) -> list[Checkpoint]:
+    """Signed checkpoints after an entry's number, the oldest first."""
+    principal.require("auditor", "admin")
+    return [Checkpoint(**row) for row in chain.all_checkpoints(reading, after=after, limit=limit)]
+
+
 def _named_in(content: Mapping[str, Any]) -> list[str]:
     items = content["details"].get("items", [])
     listed = [item[0] for item in items if isinstance(item, list)]
+    listed += content["details"].get("organizations", [])
     single = [content["actor"], content["details"].get("organization"), content["details"].get("person")]
-    return [name for name in (*listed, *single) if isinstance(name, str) and name.startswith("s_")]
+    said = _AUDIT_NAME.findall(content["why"])
+    return [name for name in (*listed, *single, *said) if isinstance(name, str) and name.startswith("s_")]
 
 
 @dataclass

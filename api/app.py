@@ -13,6 +13,7 @@ import structlog
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from fastapi.routing import APIRouter
+from starlette.routing import BaseRoute
 
 from actions.access.identities import LedgerIdentities
 from api import routes as nouns
@@ -31,6 +32,7 @@ from api.http.paging import Cursors
 from api.http.rate import Limiter, Rates
 from api.http.security_headers import SecurityHeaders
 from api.intake import Intake, IntakeCaps
+from api.progress_stream import Stream
 from api.reads import Reads
 from api.routes import events, plans
 from api.routes.needs import Services
@@ -91,6 +93,7 @@ def create_app(serving: Serving, home: Home, parts: Parts | None = None) -> Fast
         intake=Intake(home, parts.intake),
         audit=parts.audit or LedgerAudit(desk.ledger),
         desk=desk,
+        stream=Stream(desk),
         door=Door(home, desk.ledger, reads.pepper, log),
         oidc=None if oidc is None else OidcProvider(oidc, reads.secret("oidc")),
         secure=serving.secure,
@@ -118,8 +121,17 @@ def _nouns() -> list[APIRouter]:
 
 def guarded(app: FastAPI) -> dict[str, GuardedRoute]:
     """Every route by `METHOD path`. Raises TypeError for one that declares no permission: default deny."""
+    return _by_place(app.routes)
+
+
+def declared() -> dict[str, GuardedRoute]:
+    """The routes of all nouns, without an application: for the page about who may what."""
+    return _by_place([route for router in _nouns() for route in router.routes])
+
+
+def _by_place(routes: Sequence[BaseRoute]) -> dict[str, GuardedRoute]:
     found: dict[str, GuardedRoute] = {}
-    for route in app.routes:
+    for route in routes:
         if not isinstance(route, GuardedRoute):
             raise TypeError(f"{route!r} declares no permission")
         for method in sorted(route.methods or ()):

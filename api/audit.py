@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from actions import audit
 from actions.ledger import Ledger
 from actions.model import Principal
 
@@ -12,8 +13,15 @@ from actions.model import Principal
 class AuditTrail(Protocol):
     """The audit as routes see it. Where it cannot be written it raises, and then nothing is shown."""
 
-    def record(self, principal: Principal, what: str, why: str, about: Mapping[str, Any]) -> None:
-        """Keep who did what, why, and about which thing. No raw identifier is among it."""
+    def record(
+        self,
+        principal: Principal,
+        what: str,
+        why: str,
+        about: Mapping[str, Any],
+        organizations: Sequence[str] = (),
+    ) -> None:
+        """Keep who did what, why, about which thing and which organizations. No raw identifier is among it."""
 
 
 class LedgerAudit:
@@ -22,7 +30,14 @@ class LedgerAudit:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    def record(self, principal: Principal, what: str, why: str, about: Mapping[str, Any]) -> None:
+    def record(
+        self,
+        principal: Principal,
+        what: str,
+        why: str,
+        about: Mapping[str, Any],
+        organizations: Sequence[str] = (),
+    ) -> None:
         """See `AuditTrail.record`. Raises Refusal."""
         with self._ledger.transaction() as tx:
-            tx.audit(what, principal, why=why, details=about)
+            audit.record(tx, what, principal, why=why, about=about, organizations=organizations)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TypeVar
 from weakref import WeakSet
 
@@ -20,6 +21,7 @@ from api.answers.resident import Resident
 from api.http.problems import Problem, not_found
 from api.kept import Kept
 from api.stores import chosen
+from detection.runs import MANIFEST
 from graph.errors import RingfenceError
 from graph.facts import FactsReader
 from graph.home import Home, load_pepper
@@ -34,10 +36,11 @@ T = TypeVar("T")
 
 @dataclass
 class _Opened:
-    """One thread's stores; `leaves` belong to the run `run_id`."""
+    """One thread's stores; `leaves` belong to the run `run_id`, whose files are of this `version`."""
 
     store: GraphStore
     run_id: str
+    version: int
     leaves: WithLeaves
 
 
@@ -46,12 +49,12 @@ class Reads:
 
     def __init__(self, home: Home, store: str | None = None) -> None:
         self.home = home
-        self._name = chosen(store)
+        self.store_name = chosen(store)
         self._threads = threading.local()
         self._stores: WeakSet[GraphStore] = WeakSet()  # a thread that ends takes its own along
         self._lock = threading.Lock()
         self._first = threading.Lock()
-        self._resident: Resident | None = None
+        self._resident: tuple[Resident, int] | None = None
         self._loading: threading.Thread | None = None
         self._kept = Kept()
 
@@ -82,17 +85,22 @@ class Reads:
         return self._opened().run_id
 
     def resident(self) -> Resident:
-        """The run in memory: the one that is shown or, shortly after a publication, the one before."""
-        shown = self.run_id()
+        """The run in memory: the one that is shown or, shortly after a publication, the one before.
+
+        Where files of the very run were written anew (an erasure), nothing of before is shown.
+        """
+        mine = self._opened()
         known = self._resident
-        if known is not None and known.run_id != shown:
-            self._load_beside(shown)
+        if known is not None and known[0].run_id == mine.run_id and known[1] != mine.version:
+            known = self._resident = None
+        if known is not None and known[0].run_id != mine.run_id:
+            self._load_beside(mine.run_id, mine.version)
         if known is None:
             with self._first:
                 if self._resident is None:
-                    self._resident = Resident.load(RunReader.open(self.home, shown))
+                    self._resident = (Resident.load(RunReader.open(self.home, mine.run_id)), mine.version)
                 known = self._resident
-        return known
+        return known[0]
 
     def warm(self) -> None:
         """Begin to read the run that is shown, if there is one, so that the first who asks need not wait."""
@@ -125,7 +133,8 @@ class Reads:
         self, what: str, key: Hashable, make: Callable[[], T], weigh: Callable[[T], int] | None = None
     ) -> T:
         """An answer about the run that is shown, made once; `weigh` tells the bytes of a large one."""
-        return self._kept.get((what, self.run_id(), key), make, weigh)
+        mine = self._opened()
+        return self._kept.get((what, mine.run_id, mine.version, key), make, weigh)
 
     def close(self) -> None:
         """Give back what all threads hold."""
@@ -143,21 +152,22 @@ class Reads:
         run_id = store.run_id()
         if run_id is None:
             raise Problem("not_ready", "no graph has been published yet", "Run 'ringfence run' first.")
-        if mine is None or mine.run_id != run_id:
-            folder = self.home.runs / run_id
+        folder = self.home.runs / run_id
+        version = _version(folder)
+        if mine is None or (mine.run_id, mine.version) != (run_id, version):
             leaves = WithLeaves(store, LeafIndex(folder, FactsReader(self.home).value_files()), folder)
-            mine = self._threads.opened = _Opened(store, run_id, leaves)
+            mine = self._threads.opened = _Opened(store, run_id, version, leaves)
         return mine
 
     def _new_store(self) -> GraphStore:
-        store = open_store(self._name, self.home)
+        store = open_store(self.store_name, self.home)
         with self._lock:
             self._stores.add(store)
         return store
 
-    def _load_beside(self, run_id: str) -> None:
+    def _load_beside(self, run_id: str, version: int) -> None:
         def load() -> None:
-            self._resident = Resident.load(RunReader.open(self.home, run_id))
+            self._resident = (Resident.load(RunReader.open(self.home, run_id)), version)
 
         self._in_background(load)
 
@@ -175,3 +185,11 @@ class Reads:
             if self._loading is None:
                 self._loading = threading.Thread(target=run, name="ringfence-load", daemon=True)
                 self._loading.start()
+
+
+def _version(folder: Path) -> int:
+    """When the files of a run were last written: its manifest is the last of them. 0 where it is gone."""
+    try:
+        return (folder / MANIFEST).stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0

@@ -40,6 +40,8 @@ class ActionsSection(ActionSettings):
 
     ledger: str = ""
     """A file, or a URL such as `postgresql+psycopg://ringfence@db/ringfence`; nothing: `HOME/ledger.sqlite`."""
+    ledger_password_file: Path | None = None
+    """A file with the password for a ledger at a URL, so that no variable and no settings file holds it."""
     file: Path | None = None
     """What the sink `file` appends to; nothing: `HOME/effects.ndjson`."""
     feed_acknowledged: bool = False

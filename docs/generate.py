@@ -11,6 +11,9 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 from typer.main import get_command
 
+from actions.model import Principal
+from api.app import declared
+from api.auth.permissions import ROLES, Permission, may
 from api.cli import ABOUT, application
 from api.settings import Settings
 from detection.detector import MEMBER_TABLES, detectors
@@ -202,6 +205,35 @@ def signals_page() -> str:
     return NOTE + "\n".join(lines) + "\n"
 
 
+def access_page() -> str:
+    """Which role may use which route, as the routes declare it."""
+    names = list(ROLES)
+    head = ["", *names]
+    lines = [
+        "# Who may what\n",
+        "Users and tokens have roles; roles combine, and each adds what it may. No role may approve what its own user"
+        " planned, tokens never approve and never hand out access, and secrets are shown once. A route that declares"
+        " no permission cannot be made.\n",
+        "## Roles and permissions\n",
+        f"| permission | {' | '.join(names)} |",
+        "|---" * len(head) + "|",
+    ]
+    for one in Permission:
+        if one is not Permission.PUBLIC:
+            marks = ("✓" if one in ROLES[name] else "" for name in names)
+            lines.append(f"| {one.value} | {' | '.join(marks)} |")
+    lines += [
+        "\n## Roles and routes\n",
+        "`public`: nobody need have signed in.\n",
+        f"| route | permission | {' | '.join(names)} |",
+        "|---" * (len(head) + 1) + "|",
+    ]
+    for place, route in sorted(declared().items(), key=lambda one: (one[0].partition(" ")[2], one[0])):
+        marks = ("✓" if may(Principal("", frozenset({name})), route.permission) else "" for name in names)
+        lines.append(f"| `{place}` | {route.permission.value} | {' | '.join(marks)} |")
+    return NOTE + "\n".join(lines) + "\n"
+
+
 def _points(card: Scorecard, signal: str) -> str:
     """The bins of one signal in words."""
     steps = [f"{step.points:g} from {step.at_least:g} on" for step in card.bins.get(signal, ())]
@@ -214,6 +246,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "graph.md": graph_page,
     "queries.md": queries_page,
     "signals.md": signals_page,
+    "access.md": access_page,
 }
 
 

@@ -15,7 +15,7 @@ from graph.home import Home
 
 @dataclass(frozen=True)
 class InputEntry:
-    """What one commit took from one input: rows = stored + duplicates + quarantined."""
+    """What one commit took from one input: rows = stored + duplicates + quarantined + erased."""
 
     path: str
     source: str
@@ -23,6 +23,8 @@ class InputEntry:
     stored: int
     duplicates: int
     quarantined: int
+    erased: int = 0
+    """Rows about erased organizations: they were left out."""
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from graph.facts_schema import EVENTS
+from graph.facts_schema import EVENTS, KEY, WORD
 
 GROUP_ROWS = 65_536
 MOST_BUFFERED = 400_000
 MOST_OPEN = 256
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_US = 86_400_000_000
+# What repeats. A dictionary of ids, times or numbers is given up again after it was built.
+_REPEATING = [entry.name for entry in EVENTS if entry.type in (KEY, WORD)]
 
 
 @dataclass
@@ -59,6 +61,7 @@ class DayFile:
                 EVENTS,
                 compression="zstd",
                 compression_level=1,
+                use_dictionary=_REPEATING,
                 # Statistics of random keys tell nothing and cost more than half of the writing.
                 write_statistics=["occurred_at"],
             )

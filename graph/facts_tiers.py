@@ -14,14 +14,10 @@ class SortedTiers:
 
     A new array is merged into its neighbour while the neighbour is not at least twice as long, so that
     there are O(log n) arrays and a member is moved O(log n) times. Used for the event ids of a commit
-    that is being built (companion: digest of the content) and for the raw values already written down.
-
-    `limit`: above so many members all are forgotten. Only for uses in which forgetting costs a repeated
-    row and nothing else; None (the default) never forgets.
+    that is being built (companion: digest of the content) and for how often rows without an id occurred.
     """
 
-    def __init__(self, limit: int | None = None) -> None:
-        self._limit = limit
+    def __init__(self) -> None:
         self._tiers: list[tuple[U64, U64]] = []
 
     def __len__(self) -> int:
@@ -39,8 +35,6 @@ class SortedTiers:
 
     def add(self, members: U64, companions: U64) -> None:
         """Add sorted, distinct `members`, none of which is in the set yet."""
-        if self._limit is not None and len(self) + len(members) > self._limit:
-            self._tiers.clear()
         if not len(members):
             return
         tier = (members, companions)
@@ -56,15 +50,6 @@ class SortedTiers:
             theirs[at[hit]] = companions[hit]
             found |= hit
         return found
-
-    def add_new(self, numbers: U64) -> Mask:
-        """Add numbers in any order; True at the first appearance of each one that was no member before."""
-        distinct, first = np.unique(numbers, return_index=True)
-        known, _ = self.find(distinct)
-        self.add(distinct[~known], np.zeros(int((~known).sum()), dtype=np.uint64))
-        fresh = np.zeros(len(numbers), dtype=np.bool_)
-        fresh[first[~known]] = True
-        return fresh
 
     def all(self) -> tuple[U64, U64]:
         """All members in order, with their companions."""

@@ -24,7 +24,7 @@ from graph.facts_commits import (
 from graph.facts_days import DayFiles
 from graph.facts_ids import StoredIds, merge_runs, runs_to_merge, write_run
 from graph.facts_schema import VALUES
-from graph.facts_tiers import U64, Mask, SortedTiers
+from graph.facts_tiers import U64, Mask, SortedTiers, locate
 from graph.home import Home
 
 _VALUES_GROUP = 131_072
@@ -48,6 +48,7 @@ class FactsWriter:
         remove_leftovers(home, self._commits)
         self._staging.mkdir(parents=True, exist_ok=True)
         self._stored = StoredIds(live_runs(self._commits))
+        self._looked_up: tuple[U64, Mask, U64] | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -59,10 +60,26 @@ class FactsWriter:
 
     def find(self, ids: U64) -> tuple[Mask, U64]:
         """For sorted ids: which are committed or were added since, and the digests of their contents."""
-        found, contents = self._stored.find(ids)
+        found, contents = self._find_stored(ids)
         pending, theirs = self._pending.find(ids)
         contents[pending] = theirs[pending]
         return found | pending, contents
+
+    def look_up(self, ids: U64) -> None:
+        """Look for ids of several additions among the committed ones; `find` then knows about these.
+
+        Every look goes through all of the index, so that one look instead of several is that much less work.
+        """
+        wanted = np.sort(ids)
+        self._looked_up = (wanted, *self._stored.find(wanted))
+
+    def _find_stored(self, ids: U64) -> tuple[Mask, U64]:
+        if self._looked_up is not None:
+            wanted, found, contents = self._looked_up
+            known, at = locate(wanted, ids)
+            if known.all():
+                return found[at], contents[at]
+        return self._stored.find(ids)
 
     @property
     def pending_rows(self) -> int:
@@ -74,7 +91,7 @@ class FactsWriter:
 
         The ids must be distinct, and neither committed nor added before: see `find`.
         """
-        order = np.argsort(ids[0], kind="stable")
+        order = np.argsort(ids[0])
         self._pending.add(ids[0][order], ids[1][order])
         self._days.add(events)
         if values.num_rows:
@@ -86,7 +103,15 @@ class FactsWriter:
     def _flush_values(self) -> None:
         if self._values_file is None:
             path = self._staging / "values.parquet"
-            self._values_file = pq.ParquetWriter(path, VALUES, compression="zstd", compression_level=1)
+            self._values_file = pq.ParquetWriter(
+                path,
+                VALUES,
+                compression="zstd",
+                compression_level=1,
+                # The rest is random or hardly repeats: dictionaries and statistics of it serve nobody.
+                use_dictionary=["kind", "organization"],
+                write_statistics=False,
+            )
         self._values_file.write_table(pa.concat_tables(self._values).unify_dictionaries())
         self._values, self._value_rows = [], 0
 
@@ -113,7 +138,7 @@ class FactsWriter:
         self._commits.append(commit)
         for replaced in (*commit.replaced_ids, *commit.replaced_quarantine):
             replaced.unlink(missing_ok=True)
-        self._stored = StoredIds(live_runs(self._commits))
+        self._stored, self._looked_up = StoredIds(live_runs(self._commits)), None
         self._begin()
         return commit
 

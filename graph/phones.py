@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
+from phonenumbers import (
+    COUNTRY_CODE_TO_REGION_CODE,
+    NumberParseException,
+    PhoneMetadata,
+    PhoneNumber,
+    PhoneNumberFormat,
+    PhoneNumberType,
+)
 
 from graph.spelling import fold
 
@@ -24,6 +31,8 @@ _TYPES = {
     PhoneNumberType.UAN: "uan",
     PhoneNumberType.VOICEMAIL: "voicemail",
 }
+_INTERNATIONAL = re.compile(r"\+[1-9][0-9]{6,14}")
+_MOST_CODE_DIGITS = 3
 _NOT_DIALLED = re.compile(r"[^0-9+]")
 _PLACEHOLDER = re.compile(r"^\+?[0-9]{0,3}(?:0{6,}|(\d)\1{8,}|0?123456789|1234567890)$")
 
@@ -65,7 +74,7 @@ def _valid(text: str, region: str | None) -> Phone | None:
     if len(text) > 20:
         return None
     try:
-        number = phonenumbers.parse(text, region)
+        number = _plain_international(text) or phonenumbers.parse(text, region)
     except NumberParseException:
         return None
     line = phonenumbers.number_type(number)
@@ -73,3 +82,26 @@ def _valid(text: str, region: str | None) -> Phone | None:
         return None
     country = phonenumbers.region_code_for_number(number)
     return Phone(phonenumbers.format_number(number, PhoneNumberFormat.E164), country, _TYPES.get(line))
+
+
+def _plain_international(text: str) -> PhoneNumber | None:
+    """What `phonenumbers.parse` makes of + and digits without a trunk prefix, in a third of the time; else None."""
+    if not _INTERNATIONAL.fullmatch(text):
+        return None
+    for end in range(2, _MOST_CODE_DIGITS + 2):
+        code, rest = int(text[1:end]), text[end:]
+        if code in COUNTRY_CODE_TO_REGION_CODE:
+            trunk = _trunk_prefix(code)
+            if rest.startswith("0") or (trunk is not None and trunk.match(rest)):
+                return None
+            return PhoneNumber(country_code=code, national_number=int(rest))
+    return None
+
+
+@cache
+def _trunk_prefix(code: int) -> re.Pattern[str] | None:
+    """What may stand before a national number of a country, if anything may."""
+    region = COUNTRY_CODE_TO_REGION_CODE[code][0]
+    metadata = PhoneMetadata.metadata_for_region_or_calling_code(code, region)
+    prefix = metadata.national_prefix_for_parsing if metadata is not None else None
+    return re.compile(prefix) if prefix else None

@@ -61,14 +61,40 @@ def plain_value(value: object) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
+def plain_values(column: pa.Array) -> list[Any]:
+    """A column's values as Python's own, the same in every installation; see `plain_value` for text of the rest."""
+    column = _of_microseconds(column)
+    try:
+        return list(column.to_pylist())
+    except UnicodeDecodeError:  # text that is no UTF-8: shown with replacement characters
+        return [None if raw is None else plain_value(raw) for raw in column.cast(pa.binary()).to_pylist()]
+    except (OverflowError, ValueError):  # times beyond the calendar
+        return [_within_calendar(one) for one in column]
+
+
+def _of_microseconds(column: pa.Array) -> pa.Array:
+    """Nanoseconds, for which Python has no type, cut off to microseconds."""
+    kind = column.type
+    if pa.types.is_timestamp(kind) and kind.unit == "ns":
+        return column.cast(pa.timestamp("us", kind.tz), safe=False)
+    if pa.types.is_duration(kind) and kind.unit == "ns":
+        return column.cast(pa.duration("us"), safe=False)
+    if pa.types.is_time64(kind) and kind.unit == "ns":
+        return column.cast(pa.time64("us"), safe=False)
+    return column
+
+
+def _within_calendar(value: pa.Scalar) -> Any:
+    try:
+        return value.as_py()
+    except (OverflowError, ValueError):
+        return str(value.value) if hasattr(value, "value") else "a time beyond the calendar"
+
+
 def _values(column: pa.Array, rows: Sequence[int]) -> list[Any]:
     if pa.types.is_string_view(column.type) or pa.types.is_binary_view(column.type):
         column = column.cast(pa.binary() if pa.types.is_binary_view(column.type) else pa.string())
-    taken = column if len(rows) == len(column) else column.take(pa.array(rows, pa.int64()))
-    try:
-        return list(taken.to_pylist())
-    except UnicodeDecodeError:  # text that is no UTF-8: shown with replacement characters
-        return [None if raw is None else plain_value(raw) for raw in taken.cast(pa.binary()).to_pylist()]
+    return plain_values(column if len(rows) == len(column) else column.take(pa.array(rows, pa.int64())))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from graph.spelling import has_hidden
-from ingest.batch import Rejected
+from ingest.batch import Rejected, plain_values
 from ingest.fields import INTEGER_FIELDS, LONG_FIELDS, MONEY_FIELDS
 from ingest.grammar import DETAILS, MICRO, GrammarError, as_text, parse_boolean, parse_integer, parse_money
 from ingest.settings import IngestSettings
@@ -117,7 +117,7 @@ def _checked_utf8(array: pa.Array, field: str | None, problems: Problems) -> pa.
 
 def _each_as_text(array: pa.Array, field: str | None, problems: Problems) -> pa.StringArray:
     texts: list[str | None] = []
-    for row, value in enumerate(array.to_pylist()):
+    for row, value in enumerate(plain_values(array)):
         try:
             texts.append(as_text(value))
         except GrammarError as refused:

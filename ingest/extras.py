@@ -10,7 +10,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.batch import JSON, RawBatch, plain_value
+from ingest.batch import JSON, RawBatch, plain_value, plain_values
 from ingest.columns import Problems, is_bytes, is_text, to_string, where
 from ingest.fields import KNOWN_FIELDS
 from ingest.grammar import GrammarError, as_text
@@ -86,8 +86,7 @@ def _present(column: pa.Array, name: str, problems: Problems) -> list[tuple[int,
     if pa.types.is_nested(column.type):
         return _each(column, name, problems)
     if not _is_text(column.type):
-        values = column.to_pylist()
-        return [(row, value) for row, value in enumerate(values) if value is not None]
+        return [(row, value) for row, value in enumerate(plain_values(column)) if value is not None]
     text = to_string(column, name, problems)
     _, data = parts(text)
     if data.size and data.min() == 0:
@@ -108,6 +107,9 @@ def _each(column: pa.Array, name: str, problems: Problems) -> list[tuple[int, An
             _check(value)
         except (UnicodeDecodeError, GrammarError):
             problems.add((row,), "invalid_utf8", name)
+            continue
+        except (OverflowError, ValueError):  # a time beyond the calendar, or in nanoseconds
+            problems.add((row,), "number_out_of_range", name)
             continue
         found.append((row, value))
     return found

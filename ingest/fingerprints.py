@@ -35,7 +35,7 @@ def content_of(columns: dict[str, pa.Array], rows: int) -> U64:
     for name, column in columns.items():
         if name in NOT_CONTENT or column.null_count == rows:
             continue
-        word = combine(np.full(rows, seed_of(name), np.uint64), _words(column))
+        word = combine(np.array([seed_of(name)], np.uint64), _words(column))
         if column.null_count:
             word[column.is_null().to_numpy(zero_copy_only=False)] = 0
         total += word

@@ -35,7 +35,7 @@ _BOOLEANS = {
 }
 
 DETAILS = {
-    "missing_event_type": "event_type is required",
+    "missing_event_type": "event_type is required; a mapping makes events of columns with other names",
     "unknown_event_type": "not one of the event types of the event record; a mapping can rename it",
     "missing_occurred_at": "occurred_at is required: RFC 3339 with a zone, or epoch s, ms or µs",
     "bad_timestamp": "expected RFC 3339 such as 2026-01-31T12:00:00Z, or epoch s, ms or µs",

@@ -25,7 +25,8 @@ from graph.identifiers import (
     canonical,
     key_basis,
 )
-from graph.secret_values import MIN_FOR_LAST_FOUR, Secret, bin_of
+from graph.phones import parse_phone
+from graph.secret_values import MIN_FOR_LAST_FOUR, Secret, bin_of, last_four
 from graph.spelling import fold, has_hidden, show
 from graph.stop_values import EXACT_WORDS, MIN_ZEROS, WORDS, ZEROS, is_stop
 from ingest.strings import I64, U64, Bools, Distinct, all_plain
@@ -60,11 +61,10 @@ class Keys:
 
     def words(self) -> tuple[U64, Bools]:
         """The keys as (rows, 2) words, zero where null, and which rows have none."""
+        # Keys of stop values are zero already, and the code of a null row, -1, finds the last row.
         padded = np.vstack([self.keys, np.zeros((1, 2), np.uint64)])
         missing = ~np.append(self.present, False)[self.distinct.codes]
-        taken = padded.take(self.distinct.codes, axis=0)
-        taken[missing] = 0
-        return taken, missing
+        return padded.take(self.distinct.codes, axis=0), missing
 
     def hidden_rows(self) -> Bools:
         """Rows whose raw value hides characters."""
@@ -141,8 +141,10 @@ class Identifier:
         distinct = Distinct.of(text)
         values = distinct.values
         tokens = pc.any(pc.starts_with(values, "hmac:")).as_py()
-        if kind is Kind.PHONE or tokens or not all_plain(values):
+        if tokens or not all_plain(values):
             return self._each_secret(kind, distinct)
+        if kind is Kind.PHONE:
+            return self._plain_phones(distinct)
         trimmed = pc.ascii_trim_whitespace(values)
         present = ~_stops(trimmed).to_numpy(zero_copy_only=False)
         digests = self.keyer.hasher.digests(trimmed.filter(pa.array(present)).cast(pa.binary()).to_pylist())
@@ -154,6 +156,23 @@ class Identifier:
             notes["card_range"] = [bin_of(value) for value in trimmed.to_pylist()]
         hidden = np.zeros(len(values), np.bool_)
         return self._secret_keys(kind, distinct, digests, present, hidden, display, notes)
+
+    def _plain_phones(self, distinct: Distinct) -> Keys:
+        read = [
+            None if is_stop(fold(text)) else parse_phone(text, self.region)
+            for text in distinct.values.to_pylist()
+        ]
+        known = [phone for phone in read if phone is not None]
+        digests = self.keyer.hasher.digests([phone.canonical.encode() for phone in known])
+        present = np.array([phone is not None for phone in read], np.bool_)
+        display = [None if phone is None else f"…{last_four(phone.canonical)}" for phone in read]
+        notes = {
+            "country": [None if phone is None else phone.country for phone in read],
+            "line_type": [None if phone is None else phone.line_type for phone in read],
+        }
+        hidden = np.zeros(len(read), np.bool_)
+        shown = pa.array(display, pa.string())
+        return self._secret_keys(Kind.PHONE, distinct, digests, present, hidden, shown, notes)
 
     def _each_secret(self, kind: Kind, distinct: Distinct) -> Keys:
         read: list[Secret | None] = [

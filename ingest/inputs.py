@@ -6,14 +6,14 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, BinaryIO, Protocol
 
 from graph.errors import RingfenceError
 from ingest.fields import INTEGER_FIELDS, KNOWN_FIELDS, MONEY_FIELDS
 from ingest.mapping import InputRule
 from ingest.sources.blocks import BlockReader
 from ingest.sources.delimited import DelimitedTask, Header, RecordBlocks, first_record, read_header
-from ingest.sources.files import STANDARD_INPUT, Stamp, format_of, sniff
+from ingest.sources.files import STANDARD_INPUT, Stamp, format_of, no_text, sniff
 from ingest.sources.loglines import LogTask
 from ingest.sources.ndjson import NdjsonTask
 from ingest.sources.parquet import ParquetReader
@@ -49,6 +49,7 @@ class OpenInput:
         self._spool = spool
         self._stamp = _stamp(path)
         self._stream: ByteStream | None = None
+        self._pipe: BinaryIO | None = None
         self._head = b""
         self._reader: _Damaged | None = None
         self._damage: str | None = None
@@ -77,13 +78,18 @@ class OpenInput:
             if self.path == STANDARD_INPUT:
                 self._stream = open_standard_input()
             elif self._stamp is None:
-                self._stream = open_standard_input(Path(self.path).open("rb"))  # noqa: SIM115 - closed with it
+                self._pipe = _open_pipe(self.path)
+                self._stream = open_standard_input(self._pipe)
             else:
                 self._stream = open_file(Path(self.path))
         return self._stream
 
     def _peek(self) -> bytes:
-        self._head = self._open().read(_HEAD)
+        if not self._head:
+            try:
+                self._head = self._open().read(_HEAD)
+            except DamagedStreamError as error:
+                self._damage = str(error)
         return self._head
 
     def tasks(self) -> Iterator[Task]:
@@ -97,6 +103,9 @@ class OpenInput:
             raise _cannot_read(self.path, error.__cause__) from error
 
     def _text(self) -> Iterator[Task]:
+        foreign = no_text(self._peek())
+        if foreign is not None:
+            raise InputError(f"{self.path} is {foreign[0]}, not {self.format}", foreign[1])
         blocks = BlockReader(self._open(), head=self._head)
         self._reader = blocks
         if self.format == "csv":
@@ -131,6 +140,14 @@ class OpenInput:
         return DelimitedTask(block, self.path, header)
 
     def _parquet(self) -> Iterator[Task]:
+        try:
+            yield from self._stored_or_streamed()
+        except InputError:
+            raise
+        except RingfenceError as error:
+            raise InputError(error.message, error.remedy) from error
+
+    def _stored_or_streamed(self) -> Iterator[Task]:
         if self._stamp is not None and compression_of(Path(self.path)) is None:
             yield from self._rows_of(Path(self.path))
             return
@@ -166,6 +183,15 @@ class OpenInput:
         """Release the file."""
         if self._stream is not None and self.path != STANDARD_INPUT:
             self._stream.close()
+        if self._pipe is not None:
+            self._pipe.close()
+
+
+def _open_pipe(path: str) -> BinaryIO:
+    try:
+        return Path(path).open("rb")
+    except OSError as error:
+        raise UnreadableError from error
 
 
 def known_columns(rule: InputRule | None) -> frozenset[str]:

@@ -9,31 +9,35 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 import filelock
+import numpy as np
 import pyarrow as pa
 
 from graph.errors import RingfenceError
 from graph.facts import FactsWriter, InputEntry
-from graph.facts_tiers import SortedTiers
 from graph.home import Home
+from graph.tombstones import erased
 from ingest.duplicates import judge
 from ingest.inputs import InputError, OpenInput
 from ingest.mapping import Ignored, InputRule, Mapping
-from ingest.pipeline import Pipeline, frugal
+from ingest.pipeline import Piece, Pipeline, frugal
 from ingest.quarantine_file import QuarantineFile
 from ingest.refused import RefusedRow
 from ingest.repeats import RepeatCounts
 from ingest.report import Counts, IngestReport, InputReport, Progress
 from ingest.retried import RetryTask
+from ingest.seen import SeenPrints
 from ingest.settings import IngestSettings
-from ingest.sources.files import expand
+from ingest.sources.files import expand, shown_name
 from ingest.sources.rows import Task
 from ingest.work import Keeper, Outcome, Plan, process, readable
 
 COMMIT_ROWS = 4_000_000
-_MOST_VALUES = 4_000_000
+_TOGETHER = 4
+"""Pieces whose ids are looked up at once: every look goes through the whole index, and more would wait in memory."""
 _POLL_SECONDS = 1.0
 
 
@@ -60,11 +64,21 @@ def ingest(
     """
     began = time.monotonic()
     tell = progress or _silent
+    _check_source(source)
     files = expand(paths)
     moment = (arrived_at or datetime.now(UTC)).astimezone(UTC)
     with Session(home, settings, pepper, tell, moment) as session:
         reports = [session.take(path, source, mapping, format) for path in files]
     return IngestReport(session.ingest, reports, time.monotonic() - began)
+
+
+def _check_source(name: str) -> None:
+    if not name.strip() or not name.isprintable():
+        raise RingfenceError(
+            "the name of a source is blank, or holds what cannot be printed",
+            "Name it by a word, such as --source billing.",
+            exit_code=2,
+        )
 
 
 def _silent(stage: str, done: int, total: int | None) -> None:
@@ -125,7 +139,13 @@ class Unit:
         """What the next commit says about it."""
         counts = self.pending
         return InputEntry(
-            self.path, self.source, counts.rows, counts.stored, counts.duplicates, counts.quarantined
+            self.path,
+            self.source,
+            counts.rows,
+            counts.stored,
+            counts.duplicates,
+            counts.quarantined,
+            counts.erased,
         )
 
 
@@ -143,13 +163,14 @@ class Session:
         self._tell = tell
         self.folder = home.facts / ".staging" / f"{self.ingest}-repeats"
         self._pipeline = Pipeline(settings.workers, home.facts / ".staging" / f"{self.ingest}-parcels")
-        self._values = SortedTiers(limit=_MOST_VALUES)
+        self._values = SeenPrints()
 
     def __enter__(self) -> Session:
         with ExitStack() as stack:
             with writing(self._home):
                 stack.enter_context(exclusive(self._home, self._settings, self._tell))
                 stack.enter_context(frugal())
+                self.erased = erased(self._home)
                 self._writer = FactsWriter(self._home, self.ingest)
                 stack.callback(self._writer.close)
                 self._refused = QuarantineFile(self._home, self.ingest)
@@ -163,27 +184,28 @@ class Session:
 
     def take(self, path: str, source: str, mapping: Mapping | None, form: str | None) -> InputReport:
         """Ingest one input and commit it."""
-        unit = Unit(path, source)
+        shown = shown_name(path)
+        unit = Unit(shown, source)
         opened: OpenInput | None = None
         try:
             rule = _rule_for(path, mapping)
             if isinstance(rule, Ignored):
-                return InputReport(path, note=f"left out: {rule.because}")
+                return InputReport(shown, note=f"left out: {rule.because}")
             opened = OpenInput(path, rule, form, self._spool())
             unit.source = (rule.source if rule is not None else None) or source
             plan = self._plan(opened, unit.source, rule, mapping)
             self._take_all(plan, opened.tasks(), unit, opened)
-            error = opened.damage
+            error = opened.damage and f"{shown}: {opened.damage}"
         except InputError as problem:
             self.abort()
-            error = str(problem)
+            error = f"{shown_name(problem.message)}. {problem.remedy}"
         except BaseException:
             self.abort()
             raise
         finally:
             if opened is not None:
                 opened.close()
-        return InputReport.of(path, unit.committed, error)
+        return InputReport.of(shown, unit.committed, error)
 
     def _spool(self) -> Path:
         folder = self._home.facts / ".staging"
@@ -193,7 +215,7 @@ class Session:
 
     def _plan(self, opened: OpenInput, source: str, rule: InputRule | None, mapping: Mapping | None) -> Plan:
         return Plan(
-            file=opened.path,
+            file=shown_name(opened.path),
             format=opened.format,
             source=source,
             settings=self._settings,
@@ -202,21 +224,28 @@ class Session:
             ingest=self.ingest,
             rule=rule,
             mapping=None if mapping is None else mapping.name,
+            erased=self.erased,
         )
 
     def _take_all(self, plan: Plan, tasks: Iterable[Task], unit: Unit, opened: OpenInput) -> None:
         repeats = RepeatCounts(self.folder)
         with writing(self._home):
-            for task, outcome in self._pipeline.run(plan, tasks):
+            for piece in self._looked_up(self._pipeline.run(plan, tasks)):
                 # At every piece: a file that keeps growing would never end.
                 opened.check_unchanged()
-                self.take_piece(plan, task, outcome, repeats, unit)
+                self.take_piece(plan, piece.task, piece.whole(), repeats, unit)
                 self._tell(f"Reading {unit.path}", unit.committed.rows + unit.pending.rows, None)
                 if self._writer.pending_rows >= COMMIT_ROWS:
                     self.commit([unit])
             opened.check_unchanged()
             self.commit([unit])
             repeats.close()
+
+    def _looked_up(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        """The same, some at a time: their ids are looked up together."""
+        while some := list(islice(pieces, _TOGETHER)):
+            self._writer.look_up(np.concatenate([piece.outcome.ids for piece in some]))
+            yield from some
 
     def take_piece(self, plan: Plan, task: Task, outcome: Outcome, repeats: RepeatCounts, unit: Unit) -> None:
         """Store what is new in a piece, and keep what is refused."""
@@ -239,8 +268,8 @@ class Session:
             self._writer.add(events, values, (outcome.ids[fresh], outcome.content[fresh]))
         (self._refused.put_back if isinstance(task, RetryTask) else self._refused.add)(outcome.refused)
         duplicates, quarantined = int(verdict.duplicate.sum()), len(outcome.refused)
-        rows = stored + duplicates + quarantined
-        unit.pending += Counts(rows, stored, duplicates, quarantined, outcome.records)
+        rows = stored + duplicates + quarantined + outcome.erased
+        unit.pending += Counts(rows, stored, duplicates, quarantined, outcome.records, outcome.erased)
 
     def keep(self, rows: Sequence[RefusedRow], unit: Unit) -> None:
         """Put rows back into quarantine without trying them."""

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import difflib
 import re
+from datetime import datetime
 from fnmatch import fnmatchcase
 from importlib.resources import files
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import pyarrow as pa
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from graph.errors import RingfenceError
 from ingest.fields import EVENT_TYPES, KNOWN_FIELDS
+from ingest.sources.loglines import take_apart
 
+_MOST_DEPTH = 20
+_MOST_NODES = 50_000
 EPOCH_UNITS = {"epoch_s": "s", "epoch_ms": "ms", "epoch_us": "us"}
 
 
@@ -46,10 +51,26 @@ def _zone(name: str) -> str:
 def _pattern(text: str) -> str:
     try:
         groups = re.compile(text).groupindex
-    except re.error as error:
+    except (re.error, RecursionError, OverflowError) as error:
         raise ValueError(f"not a regular expression: {error}") from error
     if not groups:
         raise ValueError("the pattern has no named group, as in (?P<org_id>[^ ]+)")
+    try:
+        take_apart(pa.array([""]), text)
+    except pa.ArrowInvalid as error:
+        raise ValueError(
+            f"{str(error).strip().splitlines()[0]}; name every group or write (?:...), and do without looking "
+            "ahead or behind, references to groups, and huge repetitions"
+        ) from error
+    return text
+
+
+def _time_format(text: str) -> str:
+    try:
+        datetime.strptime("", text)
+    except (ValueError, re.error) as error:
+        if "does not match" not in str(error):
+            raise ValueError(f"not a time format: {error}") from error
     return text
 
 
@@ -102,7 +123,7 @@ class InputRule(_Columns):
     timezone: Annotated[str, AfterValidator(_zone)] | None = Field(
         None, description="Zone of times without one."
     )
-    time_format: str | None = Field(
+    time_format: Annotated[str, AfterValidator(_time_format)] | None = Field(
         None, description="Of occurred_at: directives of strptime, or epoch_s, epoch_ms, epoch_us."
     )
     pattern: Annotated[str, AfterValidator(_pattern)] | None = Field(
@@ -191,12 +212,15 @@ def parse_mapping(text: str, name: str, place: str) -> Mapping:
     loader = _TextLoader(text)
     try:
         node = loader.get_single_node()
+        _refuse_excess(node, place)
         data = loader.construct_document(node) if node is not None else None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
         raise _invalid(place, line, error.problem or "not valid YAML") from error
     except yaml.YAMLError as error:
         raise _invalid(place, 1, f"not valid YAML: {error}") from error
+    except RecursionError as error:
+        raise _invalid(place, 1, "nested too deeply for a mapping") from error
     finally:
         loader.dispose()
     if not isinstance(data, dict):
@@ -215,6 +239,20 @@ def _invalid(place: str, line: int, what: str) -> RingfenceError:
     return RingfenceError(
         f"{place}, line {line}: {what}", "Correct the mapping; docs/mapping.md lists its keys.", exit_code=2
     )
+
+
+def _refuse_excess(root: Any, place: str) -> None:
+    """Refuse what refers to itself, or grows beyond all bounds by references to references."""
+    waiting, seen = [(root, 0)], 0
+    while waiting:
+        node, depth = waiting.pop()
+        seen += 1
+        if depth > _MOST_DEPTH or seen > _MOST_NODES:
+            raise _invalid(place, 1, "nested too deeply, or too large, for a mapping")
+        if isinstance(node, yaml.MappingNode):
+            waiting += [(part, depth + 1) for pair in node.value for part in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += [(part, depth + 1) for part in node.value]
 
 
 def _refuse_repeated_keys(node: Any, place: str) -> None:

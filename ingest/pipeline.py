@@ -20,12 +20,13 @@ import pyarrow as pa
 
 from graph.errors import RingfenceError
 from graph.facts_schema import EVENTS, VALUES
+from ingest.sources.parquet import ParquetTask
 from ingest.sources.rows import Task
 from ingest.work import Outcome, Plan, process
 
 SMALL = 50_000
 """Rows that are done in this process first: starting workers takes longer than these."""
-_AHEAD = 1
+_AHEAD = 3
 
 
 def _ended() -> RingfenceError:
@@ -45,8 +46,8 @@ class Pipeline:
         self._seen = 0
         self._pool: ProcessPoolExecutor | None = None
 
-    def run(self, plan: Plan, tasks: Iterable[Task]) -> Iterator[tuple[Task, Outcome]]:
-        """Each task with its outcome. One input has one epoch unit, that of its first piece which has any."""
+    def run(self, plan: Plan, tasks: Iterable[Task]) -> Iterator[Piece]:
+        """What became of each task. One input has one epoch unit, that of its first piece which has any."""
         unit = plan.unit()
         # At every input: what was laid down for one that was given up may be gone, with the folder.
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -55,11 +56,11 @@ class Pipeline:
             flying.append((task, self._submit(plan, task, unit)))
             # What runs in this process runs when its turn comes, so it may not wait for others to be read.
             while flying and (flying[0][1] is None or len(flying) > self._workers + _AHEAD):
-                done, outcome, unit = self._next(plan, flying, unit)
-                yield done, outcome
+                piece, unit = self._next(plan, flying, unit)
+                yield piece
         while flying:
-            done, outcome, unit = self._next(plan, flying, unit)
-            yield done, outcome
+            piece, unit = self._next(plan, flying, unit)
+            yield piece
 
     def _submit(self, plan: Plan, task: Task, unit: str | None) -> Future[Parcel] | None:
         if not self._workers or self._seen < SMALL:
@@ -68,23 +69,27 @@ class Pipeline:
             self._pool = ProcessPoolExecutor(
                 self._workers, multiprocessing.get_context("spawn"), initializer=_begin_work
             )
+        sent: Task = task
+        if isinstance(task, ParquetTask):
+            sent = task.put_down(self._folder / f"{secrets.token_hex(8)}.rows")
         try:
-            return self._pool.submit(_work, plan, task, unit, self._folder)
+            return self._pool.submit(_work, plan, sent, unit, self._folder)
         except BrokenProcessPool as error:
             raise _ended() from error
 
     def _next(
         self, plan: Plan, flying: deque[tuple[Task, Future[Parcel] | None]], unit: str | None
-    ) -> tuple[Task, Outcome, str | None]:
+    ) -> tuple[Piece, str | None]:
         task, future = flying.popleft()
         try:
-            outcome = process(plan, task, unit, {}) if future is None else _unpack(future.result())
+            parcel = None if future is None else future.result()
         except BrokenProcessPool as error:
             raise _ended() from error
+        outcome = process(plan, task, unit, {}) if parcel is None else parcel.outcome
         if unit is not None and outcome.epoch_unit not in (None, unit):
-            outcome = process(plan, task, unit, {})
+            outcome, parcel = process(plan, task, unit, {}), None
         self._seen += outcome.records
-        return task, outcome, unit or outcome.epoch_unit
+        return Piece(task, outcome, parcel), unit or outcome.epoch_unit
 
     def close(self) -> None:
         """End the workers; what is on its way is given up."""
@@ -96,10 +101,27 @@ class Pipeline:
 
 @dataclass(frozen=True)
 class Parcel:
-    """An outcome whose tables, the bulk of it, lie in a file: through a pipe they would take as long as the work."""
+    """An outcome whose tables, the bulk of it, lie in a file: through a pipe they would take as long as the work.
+
+    `rows` are those of its events and of its values. Columns without any value are left out of the file.
+    """
 
     outcome: Outcome
     tables: Path
+    rows: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A task that is done. Its tables stay where they lie until `whole` asks for them, once."""
+
+    task: Task
+    outcome: Outcome
+    parcel: Parcel | None
+
+    def whole(self) -> Outcome:
+        """The outcome with its tables."""
+        return self.outcome if self.parcel is None else _unpack(self.parcel)
 
 
 def _work(plan: Plan, task: Task, unit: str | None, folder: Path) -> Parcel:
@@ -107,9 +129,13 @@ def _work(plan: Plan, task: Task, unit: str | None, folder: Path) -> Parcel:
     path = folder / f"{os.getpid()}-{secrets.token_hex(8)}.arrows"
     with pa.OSFile(str(path), "wb") as file:
         for table in (outcome.events, outcome.values):
-            with pa.ipc.new_stream(file, table.schema) as stream:
-                stream.write_table(table.unify_dictionaries())
-    return Parcel(replace(outcome, events=EVENTS.empty_table(), values=VALUES.empty_table()), path)
+            filled = table.select(
+                [name for name in table.column_names if table[name].null_count < len(table)]
+            )
+            with pa.ipc.new_stream(file, filled.schema) as stream:
+                stream.write_table(filled.unify_dictionaries())
+    bare = replace(outcome, events=EVENTS.empty_table(), values=VALUES.empty_table())
+    return Parcel(bare, path, (outcome.events.num_rows, outcome.values.num_rows))
 
 
 def _unpack(parcel: Parcel) -> Outcome:
@@ -117,7 +143,19 @@ def _unpack(parcel: Parcel) -> Outcome:
     with pa.OSFile(str(parcel.tables)) as file:
         events, values = (pa.ipc.open_stream(file).read_all() for _ in range(2))
     parcel.tables.unlink()
-    return replace(parcel.outcome, events=events, values=values)
+    of_events, of_values = parcel.rows
+    return replace(
+        parcel.outcome,
+        events=_completed(events, EVENTS, of_events),
+        values=_completed(values, VALUES, of_values),
+    )
+
+
+def _completed(table: pa.Table, schema: pa.Schema, rows: int) -> pa.Table:
+    """The table with the columns that were left out because nothing was in them."""
+    given = set(table.column_names)
+    columns = [table[entry.name] if entry.name in given else pa.nulls(rows, entry.type) for entry in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 @contextmanager

@@ -177,6 +177,7 @@ class _Retry:
             ingest=self._session.ingest,
             rule=rule,
             mapping=None if self._mapping is None else self._mapping.name,
+            erased=self._session.erased,
         )
         is_line = group.format == "log" and group.form == "line"
         task = RetryTask(

@@ -13,7 +13,7 @@ FAILED, NOTHING_TO_DO, PARTIAL = 1, 3, 7
 
 @dataclass(frozen=True)
 class Counts:
-    """rows = stored + duplicates + quarantined.
+    """rows = stored + duplicates + quarantined + erased; `erased` ones are about organizations that were erased.
 
     A row that a mapping turns into k events counts k times in `rows`, a row that is refused once; `records`
     are the input's rows as they stand in it.
@@ -24,6 +24,7 @@ class Counts:
     duplicates: int = 0
     quarantined: int = 0
     records: int = 0
+    erased: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(
@@ -32,6 +33,7 @@ class Counts:
             self.duplicates + other.duplicates,
             self.quarantined + other.quarantined,
             self.records + other.records,
+            self.erased + other.erased,
         )
 
 
@@ -47,6 +49,7 @@ class InputReport:
     error: str | None = None
     note: str | None = None
     records: int = 0
+    erased: int = 0
 
     @classmethod
     def of(cls, path: str, counts: Counts, error: str | None = None) -> InputReport:
@@ -67,7 +70,7 @@ class IngestReport:
         """The sums over all inputs."""
         total = Counts()
         for one in self.inputs:
-            total += Counts(one.rows, one.stored, one.duplicates, one.quarantined, one.records)
+            total += Counts(one.rows, one.stored, one.duplicates, one.quarantined, one.records, one.erased)
         return total
 
     @property

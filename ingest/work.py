@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from graph.facts_schema import EVENTS, VALUES
 from ingest.batch import Normalised, RawBatch
+from ingest.erased import Tombstones
 from ingest.fingerprints import derived_event_id
 from ingest.mapped import MappedBatch, apply_rule, as_text, secret_columns, take_rows
 from ingest.mapping import EPOCH_UNITS, InputRule
@@ -44,6 +45,8 @@ class Plan:
     ingest: str
     rule: InputRule | None = None
     mapping: str | None = None
+    erased: frozenset[bytes] = frozenset()
+    """The keys of organizations about which nothing is taken in."""
 
     @property
     def id_column(self) -> str:
@@ -85,6 +88,7 @@ class Outcome:
     records: int
     repeats: Repeats
     epoch_unit: str | None
+    erased: int = 0
 
 
 @dataclass(frozen=True)
@@ -141,20 +145,30 @@ def process(plan: Plan, task: Task, epoch_unit: str | None, bases: Map[int, int]
         timezone=plan.rule.timezone if plan.rule else None,
         epoch_unit=epoch_unit or plan.unit(),
     )
-    done = []
-    for part in mapped:
+    done, buried = [], [np.empty(0, dtype=np.int64)]
+    tombstones = Tombstones(plan.erased, plan.pepper) if plan.erased else None
+    for mapping in mapped:
+        part = mapping
+        if tombstones is not None:
+            part, rows = tombstones.living(mapping)
+            buried.append(good[rows])
         result = normaliser.normalise(part.batch)
         normaliser.epoch_unit = result.epoch_unit or normaliser.epoch_unit
         done.append((good[part.rows], result))
     wrong = _first_problems(done)
     refused = keeper.source_errors()
     refused.extend(keeper.keep(row, *problem) for row, problem in sorted(wrong.items()))
-    refused.extend(
-        keeper.keep(int(row), *_NO_EVENT) for row in good[~_marked(batch.rows, _covered(done))[good]]
-    )
+    gone = np.concatenate(buried)
+    covered = _marked(batch.rows, np.concatenate([_covered(done), gone]))
+    refused.extend(keeper.keep(int(row), *_NO_EVENT) for row in good[~covered[good]])
     records = batch.rows + len(piece.rows.bad)
+    erased = len(gone)
+    if tombstones is not None:
+        kept = tombstones.kept(refused)
+        erased, refused = erased + len(refused) - len(kept), kept
     dropped = np.fromiter(wrong, np.int64, len(wrong))
-    return _outcome(done, dropped, refused, records, piece.repeats, normaliser.epoch_unit)
+    outcome = _outcome(done, dropped, refused, records, piece.repeats, normaliser.epoch_unit)
+    return replace(outcome, erased=erased) if erased else outcome
 
 
 def _marked(rows: int, some: I64) -> npt.NDArray[np.bool_]:

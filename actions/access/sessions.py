@@ -72,6 +72,27 @@ def sign_in(ledger: Ledger, name: str, password: str, *, replaces: str | None = 
         return _open(tx, user_id, "password", replaces)
 
 
+def change_password(ledger: Ledger, principal: Principal, before: str, password: str, keep: str) -> None:
+    """Give oneself a new password, by showing the one before; every session but the one with the secret `keep` ends.
+
+    Raises Refusal: a wrong one counts like a wrong one at sign-in, and for whoever has none there is none to change.
+    """
+    with ledger.reading() as reading:
+        row = people.user(reading, principal.id)
+        shut = row is None or row["password"] is None or _locked(row, reading.now)
+    kept = None if row is None or shut else row["password"]
+    if not passwords.matches(kept, before):
+        if kept is not None:
+            with ledger.transaction() as tx:
+                _failed(tx, principal.id)
+        raise Refusal(
+            "forbidden", "this is not your password", "Ask an admin for a new one, if yours is lost."
+        )
+    hashed = passwords.hashed(password, principal.id.partition(":")[2])
+    with ledger.transaction() as tx:
+        users.set_password(tx, principal.id, hashed, principal, keep=secret.digest(keep))
+
+
 def sign_in_as(
     tx: Tx, issuer: str, subject: str, email: str | None, *, verified: bool, replaces: str | None = None
 ) -> str:
@@ -133,7 +154,7 @@ def close(tx: Tx, given: str) -> None:
 def listed(reading: Reading, user_id: str, principal: Principal) -> list[Session]:
     """A user's sessions, for that user and for admins."""
     if principal.id != user_id:
-        roles.require_admin(principal)
+        principal.require("admin")
     return [
         Session(row["session_id"], row["how"], row["created_at"], row["expires_at"])
         for row in people.list_sessions(reading, user_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from sqlalchemy import func, insert, select
 
 from actions.ledger import subjects
 from actions.ledger.tables import audit, checkpoints
-from actions.model import Principal, moment_text
+from actions.model import ORGANIZATION, Principal, moment_text
 
 if TYPE_CHECKING:
     from actions.ledger.ledger import Reading, Tx
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 FIRST = "0" * 64
 """What the first entry names as the hash before it."""
 PRINCIPAL = "principal"
+_WORD = re.compile(r"[^\s,;\"'()]+(?<![.:!?])")
+"""What may be somebody's id in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,17 @@ def append(tx: Tx, entries: Sequence[Entry]) -> None:
     tx.conn.execute(insert(audit), rows)
 
 
+def unnamed(tx: Tx, reason: str) -> str:
+    """A reason with audit names for whom it names: an entry is for good, and a name may be erased."""
+    words = sorted(set(_WORD.findall(reason)))
+    known: dict[str, str] = {}
+    for kind in (ORGANIZATION, PRINCIPAL) if words else ():
+        ids = subjects.ids_of(tx, kind, words)
+        names = subjects.audit_names(tx, list(ids.values()))
+        known.update((name, names[subject_id]) for name, subject_id in ids.items())
+    return _WORD.sub(lambda word: known.get(word.group(), word.group()), reason) if known else reason
+
+
 def read(
     reading: Reading, *, after: int = 0, plan_id: str | None = None, limit: int = 1_000
 ) -> list[tuple[int, str, str]]:
@@ -113,7 +127,8 @@ def last_checkpoint(reading: Reading) -> int:
     return reading.conn.execute(select(func.max(checkpoints.c.seq))).scalar() or 0
 
 
-def all_checkpoints(reading: Reading) -> list[dict[str, Any]]:
-    """Every checkpoint, oldest first, as plain values."""
-    rows = reading.conn.execute(select(checkpoints).order_by(checkpoints.c.seq)).mappings()
+def all_checkpoints(reading: Reading, *, after: int = 0, limit: int | None = None) -> list[dict[str, Any]]:
+    """Checkpoints after an entry's number, oldest first, as plain values."""
+    found = select(checkpoints).where(checkpoints.c.seq > after).order_by(checkpoints.c.seq).limit(limit)
+    rows = reading.conn.execute(found).mappings()
     return [{**row, "at": moment_text(row["at"])} for row in rows]

@@ -27,7 +27,7 @@ def safe_sqlite(version: tuple[int, ...]) -> bool:
     return version >= SAFE_SQLITE or backported
 
 
-def open_engine(where: str | Path) -> Engine:
+def open_engine(where: str | Path, password: str | None = None) -> Engine:
     """An engine for a file of SQLite, or for a URL (`sqlite:///…`, `postgresql://…`).
 
     A write transaction holds the ledger's lock from its first statement on: `BEGIN IMMEDIATE` on SQLite, an
@@ -35,6 +35,8 @@ def open_engine(where: str | Path) -> Engine:
     Raises Refusal for an unknown database or an SQLite that may lose transactions.
     """
     url = _url(where)
+    if password is not None:
+        url = url.set(password=password)
     if url.get_backend_name() == "sqlite":
         return _sqlite(url)
     if url.get_backend_name() == "postgresql":

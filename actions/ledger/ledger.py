@@ -50,9 +50,10 @@ class Tx(Reading):
     ) -> None:
         """Add an entry to the audit: it is chained and written when the transaction commits.
 
-        `details` names organizations by their audit names only (`subjects.audit_names`).
+        `details` names organizations by their audit names only (`subjects.audit_names`); in `why`, whoever the ledger
+        knows is named so here.
         """
-        self._entries.append(chain.Entry(verb, actor, plan_id, why, dict(details or {})))
+        self._entries.append(chain.Entry(verb, actor, plan_id, chain.unnamed(self, why), dict(details or {})))
 
     def flush(self) -> None:
         """Write the audit's entries; called before the commit."""
@@ -74,10 +75,15 @@ class Ledger:
 
     @classmethod
     def open(
-        cls, where: str | Path, settings: ActionSettings | None = None, clock: Clock = utc_now
+        cls,
+        where: str | Path,
+        settings: ActionSettings | None = None,
+        clock: Clock = utc_now,
+        *,
+        password: str | None = None,
     ) -> Ledger:
         """The ledger in a file or at a URL; `migrate()` makes its tables. Raises Refusal when it cannot be used."""
-        return cls(open_engine(where), settings, clock)
+        return cls(open_engine(where, password), settings, clock)
 
     @property
     def database(self) -> str:

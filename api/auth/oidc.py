@@ -33,6 +33,7 @@ from api.auth.startup import loopback
 from api.http.problems import Problem
 from graph.errors import RingfenceError
 
+CALLBACK = "/v1/session/provider/callback"
 COOKIE = "ringfence_oidc"
 """Holds a ticket while somebody is at the provider: HttpOnly, SameSite=Lax, since they come back from another site."""
 TICKET = timedelta(minutes=10)
@@ -59,6 +60,11 @@ class OidcSettings:
     redirect_uri: str
     client_secret: str | None = None
 
+    @property
+    def cookie_path(self) -> str:
+        """Where browsers have to show the cookie again: behind a proxy, its prefix is part of it."""
+        return urlsplit(self.redirect_uri).path
+
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> OidcSettings | None:
         """From `RINGFENCE_OIDC_*`; None where no issuer is named. Raises RingfenceError (exit 2)."""
@@ -73,6 +79,8 @@ class OidcSettings:
         for url in (issuer, redirect_uri):
             if not _safe(url):
                 raise _misused("issuer and redirect URI have to be https")
+        if not urlsplit(redirect_uri).path.endswith(CALLBACK):
+            raise _misused(f"the redirect URI has to end with {CALLBACK}")
         try:
             secret = Path(file).read_text(encoding="utf-8").strip() if file else None
         except (OSError, UnicodeDecodeError) as error:
@@ -118,6 +126,11 @@ class OidcProvider:
         self._lock = threading.Lock()
         self._metadata: tuple[float, OpenIDProviderMetadata] | None = None
         self._keys: tuple[float, jwt.PyJWKSet] | None = None
+
+    @property
+    def cookie_path(self) -> str:
+        """See `OidcSettings.cookie_path`."""
+        return self._settings.cookie_path
 
     def close(self) -> None:
         """Close its connections."""

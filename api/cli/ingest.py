@@ -88,6 +88,11 @@ def show_ingest(output: Output, report: IngestReport) -> None:
             f"in quarantine: {counted(totals.quarantined, 'row')}",
             "See why: ringfence quarantine list. After a fix: ringfence quarantine retry",
         )
+    if totals.erased:
+        output.warn(
+            f"left out: {counted(totals.erased, 'row')} about erased organizations",
+            "They stay away. Take them out of the input to be rid of this warning.",
+        )
 
 
 def _show_table(output: Output, report: IngestReport) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -90,5 +91,8 @@ def _serve(output: Output, serving: Serving, home: Home, store: str | None, *, s
         output.line(f"Serving {home.path} on {address}. Stop with Ctrl-C.")
         if opened is not None:
             output.line(f"Open once, within ten minutes: {opened}")
+    signal.signal(
+        signal.SIGTERM, lambda *_: None
+    )  # it is raised once more when all has ended: that is success
     with suppress(KeyboardInterrupt):  # to be interrupted is how it ends
         uvicorn.Server(configure(app, serving)).run(sockets=[listening])

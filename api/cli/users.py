@@ -11,6 +11,7 @@ import typer
 from api.cli._deeds import ReasonOption, deciding
 from api.cli._options import HomeOption, JsonOption, examples, help_if_bare
 from api.output import Column, Output, Table, moment, printable
+from graph.errors import RingfenceError
 
 ORDER = 89
 MOST = 1_000
@@ -28,6 +29,11 @@ RolesOption = Annotated[
         "--role", metavar="ROLE", help="ingester, viewer, analyst, operator, approver, auditor, admin."
     ),
 ]
+PasswordFile = Annotated[
+    Path | None,
+    typer.Option("--password-file", metavar="FILE", help="A file whose first line is their password."),
+]
+AskPassword = Annotated[bool, typer.Option("--ask-password", help="Type their password, twice, unseen.")]
 UserArgument = Annotated[str, typer.Argument(metavar="NAME", help="A user's name.")]
 
 
@@ -36,6 +42,7 @@ UserArgument = Annotated[str, typer.Argument(metavar="NAME", help="A user's name
     epilog=examples(
         "ringfence users add ada --role operator --email ada@example.com",
         "ringfence users add bob --role approver --password-file bob.password",
+        "ringfence users add root --role admin --ask-password",
     ),
 )
 def add_user(
@@ -44,22 +51,23 @@ def add_user(
     email: Annotated[
         str | None, typer.Option(help="Their address at the identity provider, to sign in there.")
     ] = None,
-    password_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A file whose first line is their password.")
-    ] = None,
+    password_file: PasswordFile = None,
+    ask_password: AskPassword = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Add a person.
 
-    Without --email and --password-file it prints a path that opens one session, once.
+    The first admin, too. A password is never an argument, which others could see. Without --email and a password it
+    prints a path that opens one session, once.
     """
     from actions.access import passwords, sessions, users
-    from api.deciding.people import password_of
+    from api.deciding.people import password_from
 
     output = Output(as_json)
+    given = password_from(password_file, ask=ask_password)
     with deciding(home, output) as desk:
-        kept = None if password_file is None else passwords.hashed(password_of(password_file), name)
+        kept = None if given is None else passwords.hashed(given, name)
         with desk.ledger.transaction() as tx:
             made = users.create(tx, name, role, desk.principal, email=email, password_hash=kept)
             alone = not made.signs_in_with
@@ -130,6 +138,82 @@ def disable(
         output.json({"user_id": changed.user_id, "disabled_at": changed.disabled_at})
     else:
         output.line(f"{changed.user_id} cannot sign in any more.")
+    return 0
+
+
+@people.command("enable", epilog=examples('ringfence users enable ada --reason "back again"'))
+def enable(
+    name: UserArgument, reason: ReasonOption, home: HomeOption = None, as_json: JsonOption = False
+) -> int:
+    """Let a disabled user in again."""
+    from actions.access import users
+
+    output = Output(as_json)
+    with deciding(home, output) as desk, desk.ledger.transaction() as tx:
+        changed = users.enable(tx, f"user:{name}", desk.principal, reason=reason)
+    if as_json:
+        output.json({"user_id": changed.user_id, "disabled_at": changed.disabled_at})
+    else:
+        output.line(f"{changed.user_id} can sign in again.")
+    return 0
+
+
+@people.command(
+    "password",
+    epilog=examples(
+        "ringfence users password ada --ask-password",
+        "ringfence users password ada --password-file ada.password",
+    ),
+)
+def set_password(
+    name: UserArgument,
+    password_file: PasswordFile = None,
+    ask_password: AskPassword = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Give a user a new password; their sessions end."""
+    from actions.access import passwords, users
+    from api.deciding.people import password_from
+
+    output = Output(as_json)
+    given = password_from(password_file, ask=ask_password)
+    if given is None:
+        raise RingfenceError(
+            "no password was given", "Use --ask-password or --password-file FILE.", exit_code=2
+        )
+    with deciding(home, output) as desk:
+        kept = passwords.hashed(given, name)
+        with desk.ledger.transaction() as tx:
+            users.set_password(tx, f"user:{name}", kept, desk.principal)
+    if as_json:
+        output.json({"user_id": f"user:{name}"})
+    else:
+        output.line(f"user:{name} has a new password; their sessions have ended.")
+    return 0
+
+
+@people.command("erase", epilog=examples('ringfence users erase ada --reason "request 12"'))
+def erase(
+    name: UserArgument, reason: ReasonOption, home: HomeOption = None, as_json: JsonOption = False
+) -> int:
+    """Take a person's name away everywhere.
+
+    The audit keeps what they did, under a name that leads nowhere.
+    """
+    from actions import erasure
+    from actions.access import users
+
+    output = Output(as_json)
+    with deciding(home, output) as desk:
+        with desk.ledger.transaction() as tx:
+            tx.audit("user.erasure_asked", desk.principal, why=reason)
+            known_as = users.erase(tx, f"user:{name}", desk.principal)
+        erasure.overwrite(desk.ledger)
+    if as_json:
+        output.json({"known_as": known_as})
+    else:
+        output.line(f"user:{name} is erased; the audit knows them as {known_as}.")
     return 0
 
 

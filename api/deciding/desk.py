@@ -113,9 +113,16 @@ def open_desk(
             exit_code=2,
         )
     rules = section.rules(single_operator=alone)
-    ledger = Ledger.open(where, rules, clock or utc_now)
+    ledger = Ledger.open(where, rules, clock or utc_now, password=_password(section))
     ledger.migrate()
     return Desk(home, section, ledger, principal or local_principal())
+
+
+def _password(section: ActionsSection) -> str | None:
+    """The password of the ledger's database. Raises RingfenceError (exit 2)."""
+    from api.deciding.people import password_of
+
+    return None if section.ledger_password_file is None else password_of(section.ledger_password_file)
 
 
 def local_principal() -> Principal:

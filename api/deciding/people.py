@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,6 +23,29 @@ def first_admin(desk: Desk, environment: Mapping[str, str]) -> None:
     kept = passwords.hashed(password_of(Path(named)))
     with desk.ledger.transaction() as tx:
         users.first_admin(tx, kept)
+
+
+def password_from(file: Path | None, *, ask: bool) -> str | None:
+    """A password from a file's first line or from whoever sits at the terminal, typed twice; never an argument.
+
+    None where neither is meant. Raises RingfenceError (exit 2).
+    """
+    if file is not None and ask:
+        raise RingfenceError("a password comes from one place", "Give one of the two options.", exit_code=2)
+    if file is not None:
+        return password_of(file)
+    return _typed() if ask else None
+
+
+def _typed() -> str:
+    if not sys.stdin.isatty():
+        raise RingfenceError(
+            "there is no terminal to type a password at", "Use --password-file FILE.", exit_code=2
+        )
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("Once more: ") != password:
+        raise RingfenceError("the two passwords differ", "Try again.", exit_code=2)
+    return password
 
 
 def password_of(file: Path) -> str:

@@ -12,7 +12,7 @@ from api.auth.permissions import Permission
 from api.http.files import streamed
 from api.http.guard import Routes
 from api.routes.needs import After, CursorsOf, DeskOf, Limit
-from api.schemas.audit import AuditEntry, AuditVerified
+from api.schemas.audit import AuditCheckpoint, AuditEntry, AuditVerified
 from api.schemas.base import Page
 from api.schemas.plans import PLAN_ID
 
@@ -38,6 +38,20 @@ def list_entries(
     return Page(items=[AuditEntry.of(each) for each in page], next=following)
 
 
+@routes.reads("/audit/checkpoints", Permission.AUDIT)
+def list_checkpoints(
+    desk: DeskOf, cursors: CursorsOf, after: After = None, limit: Limit = 50
+) -> Page[AuditCheckpoint]:
+    """Signed checkpoints, the oldest first."""
+    asked = ["audit checkpoints"]
+    place = 0 if after is None else cursors.read(asked, after)
+    with desk.ledger.reading() as reading:
+        found = audit.checkpoints(reading, desk.principal, after=place, limit=limit + 1)
+    page = found[:limit]
+    following = cursors.make(asked, page[-1].seq) if len(found) > limit else None
+    return Page(items=[AuditCheckpoint.of(each) for each in page], next=following)
+
+
 @routes.reads("/audit/verify", Permission.AUDIT)
 def verify(desk: DeskOf) -> AuditVerified:
     """Verify the whole chain with the installation's key."""
@@ -53,7 +67,9 @@ def verify(desk: DeskOf) -> AuditVerified:
     },
 )
 def export(desk: DeskOf) -> StreamingResponse:
-    """Sign what is unsigned; then the whole audit as a file that 'ringfence audit verify FILE' verifies offline."""
+    """The whole audit, signed to its end, as a file that 'ringfence audit verify FILE' verifies offline."""
+    with desk.ledger.transaction() as tx:
+        tx.audit("audit.exported", desk.principal)
     with desk.ledger.transaction() as tx:
         audit.checkpoint(tx, desk.signer)
     return streamed(desk.home.path, "audit.ndjson", NDJSON, lambda target: audit.export(desk.ledger, target))

@@ -58,5 +58,6 @@ async def post_events(
         stored=counts.stored,
         duplicates=counts.duplicates,
         quarantined=counts.quarantined,
+        erased=counts.erased,
         refused=[RefusedRow(**vars(each)) for each in taken.refused],
     )

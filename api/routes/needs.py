@@ -18,6 +18,7 @@ from api.http.guard import principal_of
 from api.http.metrics import Metrics
 from api.http.paging import Cursors
 from api.intake import Intake
+from api.progress_stream import Stream
 from api.reads import Reads
 from api.schemas.base import MOST
 
@@ -34,6 +35,7 @@ class Services:
     audit: AuditTrail
     desk: Desk
     door: Door
+    stream: Stream
     oidc: OidcProvider | None
     secure: bool
 

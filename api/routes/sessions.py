@@ -18,10 +18,9 @@ from api.http.guard import Routes, gate_of
 from api.http.problems import Problem, of_refusal
 from api.routes.needs import DeskOf, PrincipalOf, Services, ServicesOf
 from api.schemas.base import Page
-from api.schemas.sessions import Session, SessionOf, SigningIn
+from api.schemas.sessions import NewPassword, Session, SessionOf, SigningIn
 
 routes = Routes("sessions")
-CALLBACK = "/v1/session/provider/callback"
 Secret = Annotated[str, Query(min_length=1, max_length=4_096)]
 SessionId = Annotated[
     str,
@@ -67,13 +66,14 @@ def sign_in(services: ServicesOf, request: Request, response: Response, given: S
 )
 def begin_at_provider(services: ServicesOf) -> RedirectResponse:
     """Go to the identity provider to sign in there."""
-    begun = _provider(services).begin()
+    provider = _provider(services)
+    begun = provider.begin()
     answer = RedirectResponse(begun.url, 303)
     answer.set_cookie(
         oidc.COOKIE,
         begun.ticket,
         max_age=int(oidc.TICKET.total_seconds()),
-        path=CALLBACK,
+        path=provider.cookie_path,
         secure=services.secure,
         httponly=True,
         samesite="lax",
@@ -89,13 +89,19 @@ def back_from_provider(
     request: Request,
     response: Response,
     state: Secret,
-    code: Secret,
+    code: Secret | None = None,
     iss: Annotated[str | None, Query(max_length=1_000)] = None,
+    error: Annotated[
+        str | None, Query(max_length=200, description="Why the provider vouches for nobody.")
+    ] = None,
+    error_description: Annotated[str | None, Query(max_length=4_096)] = None,  # noqa: ARG001 - anybody's words
+    session_state: Annotated[str | None, Query(max_length=4_096)] = None,  # noqa: ARG001 - some providers add it
 ) -> Session:
     """Come back from the provider: whoever it vouches for, and an admin has added here, has a session."""
-    vouched = _provider(services).finish(
-        request.cookies.get(oidc.COOKIE, ""), state=state, code=code, issuer=iss
-    )
+    provider = _provider(services)
+    if code is None or error is not None:
+        raise Problem("unauthenticated", "the provider vouched for nobody", "Begin the sign-in again.")
+    vouched = provider.finish(request.cookies.get(oidc.COOKIE, ""), state=state, code=code, issuer=iss)
     secret = services.identities.sign_in_as(
         vouched.issuer,
         vouched.subject,
@@ -103,7 +109,9 @@ def back_from_provider(
         verified=vouched.email_verified,
         replaces=request.cookies.get(COOKIE),
     )
-    response.delete_cookie(oidc.COOKIE, path=CALLBACK, secure=services.secure, httponly=True, samesite="lax")
+    response.delete_cookie(
+        oidc.COOKIE, path=provider.cookie_path, secure=services.secure, httponly=True, samesite="lax"
+    )
     return _opened(services, response, secret)
 
 
@@ -120,6 +128,26 @@ def close_session(services: ServicesOf, request: Request, response: Response) ->
     if secret:
         services.identities.close_session(secret)
     response.delete_cookie(COOKIE, path="/", secure=services.secure, httponly=True, samesite="strict")
+
+
+@routes.changes(
+    "/session/password",
+    Permission.READ,
+    status_code=204,
+    problems=("not_a_person", "weak_password", "forbidden"),
+)
+def change_password(desk: DeskOf, request: Request, given: NewPassword) -> None:
+    """Change one's own password; one's other sessions end."""
+    if not desk.principal.person:
+        raise Problem("forbidden", "only people have passwords", "Sign in.")
+    try:
+        sessions.change_password(
+            desk.ledger, desk.principal, given.before, given.password, request.cookies.get(COOKIE, "")
+        )
+    except Refusal as refusal:
+        if refusal.code == "forbidden":
+            gate_of(request).refused(request)
+        raise
 
 
 @routes.reads("/sessions")

@@ -63,7 +63,7 @@ def rotate_token(desk: DeskOf, token_id: TokenId, given: Rotating) -> TokenIssue
         return TokenIssued.of(tokens.rotate(tx, token_id, desk.principal, life=timedelta(days=given.days)))
 
 
-@routes.changes("/tokens/{token_id}/revoke", ADMIN, problems=REFUSED)
+@routes.changes("/tokens/{token_id}/revoke", ADMIN, problems=REFUSED, once=True)
 def revoke_token(desk: DeskOf, token_id: TokenId, given: Why) -> TokenShown:
     """End a token now."""
     with desk.ledger.transaction() as tx:

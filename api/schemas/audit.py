@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import ConfigDict, JsonValue
 
-from actions.audit import Entry, Verified
-from api.schemas.base import AT, Answered, example
+from actions.audit import Checkpoint, Entry, Verified
+from api.schemas.base import AT, Answered, Moment, example
 
 _CONTENT: dict[str, Any] = {
     "seq": 12,
@@ -38,6 +38,34 @@ class AuditEntry(Answered):
     def of(cls, entry: Entry) -> AuditEntry:
         """From the ledger's."""
         return cls.model_validate({**vars(entry), "content": dict(entry.content), "names": dict(entry.names)})
+
+
+class AuditCheckpoint(Answered):
+    """A signature of the chain up to the entry `seq`, whose hash is `hash`."""
+
+    model_config = ConfigDict(
+        json_schema_extra=example(
+            {
+                "seq": 10,
+                "hash": "5f1c" * 16,
+                "at": AT,
+                "key_id": "0a1b2c3d",
+                "algorithm": "ed25519",
+                "signature": "00ff" * 32,
+            }
+        )
+    )
+    seq: int
+    hash: str
+    at: Moment
+    key_id: str
+    algorithm: str
+    signature: str
+
+    @classmethod
+    def of(cls, kept: Checkpoint) -> AuditCheckpoint:
+        """From the ledger's."""
+        return cls.model_validate(vars(kept))
 
 
 class AuditVerified(Answered):

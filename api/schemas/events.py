@@ -19,9 +19,10 @@ class RefusedRow(Answered):
 
 
 class EventsTaken(Answered):
-    """What became of the rows: rows = stored + duplicates + quarantined. What is not `refused` is stored.
+    """What became of the rows: rows = stored + duplicates + quarantined + erased.
 
-    `refused` lists the first thousand of the quarantined rows.
+    `refused` lists the first thousand of the quarantined rows. `erased` ones are about organizations that were erased:
+    they are left out.
     """
 
     model_config = ConfigDict(
@@ -32,6 +33,7 @@ class EventsTaken(Answered):
                 "stored": 1,
                 "duplicates": 1,
                 "quarantined": 1,
+                "erased": 0,
                 "refused": [
                     {"row": 3, "reason": "missing", "detail": "org_id is missing", "field": "org_id"}
                 ],
@@ -43,6 +45,7 @@ class EventsTaken(Answered):
     stored: int
     duplicates: int
     quarantined: int
+    erased: int
     refused: list[RefusedRow]
 
 

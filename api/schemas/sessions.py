@@ -51,6 +51,18 @@ class SigningIn(Given):
     password: Password
 
 
+class NewPassword(Given):
+    """One's password, and the one to come."""
+
+    model_config = ConfigDict(
+        json_schema_extra=example(
+            {"before": "four unrelated words here", "password": "other words that nobody guesses"}
+        )
+    )
+    before: Password
+    password: Password
+
+
 class SessionOf(Answered):
     """One of somebody's sessions; its id ends it, and opens nothing."""
 
@@ -99,6 +111,20 @@ class PasswordGiven(Given):
 
     model_config = ConfigDict(json_schema_extra=example({"password": "four unrelated words here"}))
     password: Password
+
+
+class EmailGiven(Given):
+    """The address with which the user signs in at the provider from now on; null: not there any more."""
+
+    model_config = ConfigDict(json_schema_extra=example({"email": "ada@example.com"}))
+    email: Annotated[str | None, StringConstraints(max_length=255)]
+
+
+class SessionsEnded(Answered):
+    """How many sessions ended."""
+
+    model_config = ConfigDict(json_schema_extra=example({"ended": 2}))
+    ended: int
 
 
 class UserShown(Answered):

@@ -64,7 +64,9 @@ class ByteStream:
         except OSError as error:
             if self._compression is None:
                 raise UnreadableError from error
-            self._damage = DamagedStreamError(str(error))
+            self._damage = DamagedStreamError(
+                f"the {self._compression} stream is damaged or cut off ({error})"
+            )
             return self._rescue(size)
         self._given += len(piece)
         return piece
@@ -97,17 +99,24 @@ def compression_of(path: Path) -> str | None:
 
 
 def open_file(path: Path) -> ByteStream:
-    """A file, decompressed when its name ends in .gz or .zst."""
-    return ByteStream(lambda: path.open("rb"), compression_of(path), again=True)
+    """A file, decompressed when its name ends in .gz or .zst, or when it starts like one of them."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+    except OSError as error:
+        raise UnreadableError from error
+    return ByteStream(lambda: path.open("rb"), compression_of(path) or _packed(head), again=True)
+
+
+def _packed(head: bytes) -> str | None:
+    return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
 
 
 def open_standard_input(stream: BinaryIO | None = None) -> ByteStream:
     """Standard input, decompressed when it starts like gzip or zstd."""
     given = sys.stdin.buffer if stream is None else stream
     buffered = io.BufferedReader(_Raw(given), PIECE)
-    head = buffered.peek(4)[:4]
-    compression = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
-    return ByteStream(lambda: buffered, compression, again=False)
+    return ByteStream(lambda: buffered, _packed(buffered.peek(4)[:4]), again=False)
 
 
 class _Raw(io.RawIOBase):

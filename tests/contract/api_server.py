@@ -6,7 +6,7 @@ import io
 import secrets
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -52,7 +52,15 @@ class Kept:
 
     entries: list[tuple[str, str, str, dict[str, Any]]] = field(default_factory=list)
 
-    def record(self, principal: Principal, what: str, why: str, about: Mapping[str, Any]) -> None:
+    def record(
+        self,
+        principal: Principal,
+        what: str,
+        why: str,
+        about: Mapping[str, Any],
+        organizations: Sequence[str] = (),
+    ) -> None:
+        del organizations
         self.entries.append((principal.id, what, why, dict(about)))
 
 
@@ -83,15 +91,16 @@ class Served:
 
 
 @contextmanager
-def serve(home: Path, parts: Parts | None = None) -> Iterator[Served]:
+def serve(home: Path, parts: Parts | None = None, serving: Serving | None = None) -> Iterator[Served]:
     """Serve a home on a free port until the block ends."""
+    serving = serving or Serving()
     given = parts or Parts()
     desk = given.desk or open_desk(Home(home))
     identities, audit, log = Anybody(desk.ledger), Kept(), io.StringIO()
     given = replace(given, desk=desk, identities=identities, audit=audit, log=logger(log))
-    app = create_app(Serving(), Home(home), given)
+    app = create_app(serving, Home(home), given)
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(configure(app, Serving()))
+    server = uvicorn.Server(configure(app, serving))
     ready = threading.Event()
     startup = server.startup
 

@@ -17,7 +17,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 
 CLIENT, SECRET = "ringfence", "client-secret"
-REDIRECT = "http://127.0.0.1:8321/v1/session/oidc/callback"
+REDIRECT = "http://127.0.0.1:8321/v1/session/provider/callback"
 Key = RSAKey | ECKey | OctKey
 
 

@@ -128,7 +128,7 @@ def test_labels_are_kept_in_the_name_of_who_gave_them(served: Served) -> None:
         assert (kept.status_code, kept.json()["recorded"]) == (201, 1)
         unknown = label(client, {"labels": [{**one, "org_id": "nobody"}], "label_source": "support"}, "key-2")
         assert (unknown.status_code, unknown.json()["code"]) == (404, "not_found")
-    assert [entry[1] for entry in served.audit.entries] == ["labelled"]
+    assert [entry[1] for entry in served.audit.entries] == ["labelled", "labelled", "labels_refused"]
 
 
 def test_a_label_sent_twice_is_recorded_once(served: Served) -> None:

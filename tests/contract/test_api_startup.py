@@ -5,11 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
+from api_server import serve
 
+from actions.access import users
+from actions.access.identities import LedgerIdentities
+from api.app import create_app
 from api.auth.startup import Serving, check
 from api.cli import invoke
+from api.deciding.desk import opened
+from api.deciding.people import first_admin
 from graph.errors import RingfenceError
+from graph.home import Home
 
 
 @pytest.fixture
@@ -70,3 +78,62 @@ def test_the_command_refuses_in_one_line(capsys: pytest.CaptureFixture[str]) -> 
     said = capsys.readouterr().err.splitlines()
     assert said[0].startswith("error: refusing to serve on 192.0.2.7")
     assert len(said) == 2
+
+
+def test_what_the_ledger_holds_decides(production: Serving, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    environment = {**production.environment, "RINGFENCE_PEPPER_FILE": str(tmp_path / "pepper")}
+    (tmp_path / "password").write_text("a sentence that nobody guesses\n")
+    serving = replace(production, environment=environment)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        with opened(home) as desk:
+            first_admin(desk, environment)
+            first_admin(desk, environment)  # once
+            with desk.ledger.reading() as reading:
+                assert [user.user_id for user in users.listed(reading)] == ["user:admin"]
+        with pytest.raises(RingfenceError, match="two approvers") as refused:
+            create_app(serving, home)
+        assert "lacks two approvers" in refused.value.message  # and nothing else
+        with opened(home) as desk, desk.ledger.transaction() as tx:
+            for name in ("ada", "bob"):
+                users.create(tx, name, ["approver"], desk.principal, email=f"{name}@example.com")
+        answers(serving, home)
+        with opened(home) as desk, desk.ledger.transaction() as tx:
+            users.disable(tx, "user:bob", desk.principal, reason="left")
+        with pytest.raises(RingfenceError, match="two approvers"):
+            create_app(serving, home)
+
+
+def answers(serving: Serving, home: Home) -> None:
+    """Serve it behind a proxy on this machine, and sign in as the first admin."""
+    behind = replace(serving, certificate=None, key=None, proxies=("127.0.0.1",))
+    with serve(home.path, serving=behind) as found:
+        headers = {"Host": "rings.example.com", "X-Ringfence-CSRF": "1", "X-Forwarded-Proto": "https"}
+        with httpx.Client(base_url=found.url, headers=headers) as client:
+            closed = {
+                client.get(path).status_code for path in ("/v1/openapi.json", "/metrics", "/v1/clusters")
+            }
+            assert closed == {401}
+            body = {"name": "admin", "password": "a sentence that nobody guesses"}
+            answer = client.post("/v1/session", json=body)
+            assert answer.status_code == 200, answer.text
+            assert "Secure" in answer.headers["set-cookie"]
+            assert answer.headers["strict-transport-security"]
+            assert client.get("/v1/session", headers={"Host": "127.0.0.1"}).status_code == 421
+
+
+def test_the_machines_owner_is_not_let_in_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RINGFENCE_PEPPER_FILE", str(tmp_path / "pepper"))
+    with opened(Home(tmp_path / "home")) as desk:
+        here = LedgerIdentities(desk.ledger, local=True)
+        secret = here.open_session(here.invite_owner())
+        assert secret is not None
+        assert here.of_session(secret) is not None
+        abroad = LedgerIdentities(desk.ledger)
+        assert abroad.of_session(secret) is None
+        with pytest.raises(RingfenceError, match="on that machine only"):
+            abroad.invite_owner()

@@ -258,7 +258,7 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
     given = {
         "RINGFENCE_OIDC_ISSUER": "https://id.example.com",
         "RINGFENCE_OIDC_CLIENT_ID": "ringfence",
-        "RINGFENCE_OIDC_REDIRECT_URI": "https://ringfence.example.com/v1/session/oidc/callback",
+        "RINGFENCE_OIDC_REDIRECT_URI": "https://ringfence.example.com/v1/session/provider/callback",
         "RINGFENCE_OIDC_CLIENT_SECRET_FILE": str(secret),
     }
     found = OidcSettings.of(given)
@@ -274,3 +274,17 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
         with pytest.raises(RingfenceError) as caught:
             OidcSettings.of(given | change)
         assert caught.value.exit_code == 2
+
+
+def test_the_way_back_leads_to_the_callback() -> None:
+    given = {
+        "RINGFENCE_OIDC_ISSUER": "https://id.example.com",
+        "RINGFENCE_OIDC_CLIENT_ID": "ringfence",
+        "RINGFENCE_OIDC_REDIRECT_URI": "https://ringfence.example.com/elsewhere",
+    }
+    with pytest.raises(RingfenceError, match="has to end with /v1/session/provider/callback"):
+        OidcSettings.of(given)
+    behind = "https://example.com/rings/v1/session/provider/callback"
+    found = OidcSettings.of({**given, "RINGFENCE_OIDC_REDIRECT_URI": behind})
+    assert found is not None
+    assert found.cookie_path == "/rings/v1/session/provider/callback"

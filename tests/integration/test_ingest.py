@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import multiprocessing
 import sys
 from pathlib import Path
 from typing import ClassVar
@@ -29,6 +30,7 @@ from ingest_support import (
 import ingest.job
 import ingest.pipeline
 import ingest.sources.blocks
+import ingest.sources.parquet
 from graph.errors import RingfenceError
 from graph.facts import HIDDEN_FIELDS, FactsReader, FactsWriter
 from graph.facts_ids import StoredIds, merge_runs, runs_to_merge, write_run
@@ -315,6 +317,46 @@ class TestCommits:
         assert report.inputs == here.inputs
         assert read_events(home).equals(read_events(other))
         assert reasons(home) == reasons(other)
+
+    def test_workers_give_the_same_facts_of_parquet(
+        self, tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """With and without ids, conflicts, columns that no row of a piece fills, and a run of ids on the disk."""
+        monkeypatch.setattr(ingest.pipeline, "SMALL", 0)
+        monkeypatch.setattr(ingest.sources.parquet, "BATCH_ROWS", 200)
+        monkeypatch.setattr(ingest.job, "COMMIT_ROWS", 700)
+        rows = [row(n, plan="trial" if n < 150 else None) for n in range(1500)]
+        rows += [row(5, tokens="1"), row(6, plan="trial"), row(3001, org_id=None)]
+        rows += [row(n % 7, event_id=None) for n in range(300)]
+        path = tmp_path / "a.parquet"
+        pq.write_table(pa.Table.from_pylist(rows), path)
+        other = Home(tmp_path / "other")
+        here = take(other, path)
+        report = take(home, path, settings=IngestSettings(workers=2))
+        assert report.inputs == here.inputs
+        assert (report.totals.stored, report.totals.duplicates, report.totals.quarantined) == (1800, 1, 2)
+        assert read_events(home).sort_by("event_id").equals(read_events(other).sort_by("event_id"))
+        assert reasons(home) == reasons(other)
+        assert list((home.facts / ".staging").iterdir()) == []
+
+    def test_a_worker_that_is_killed_is_said_and_a_retry_completes(
+        self, tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ingest.pipeline, "SMALL", 0)
+        monkeypatch.setattr(ingest.sources.parquet, "BATCH_ROWS", 200)
+        path = tmp_path / "a.parquet"
+        pq.write_table(pa.Table.from_pylist([row(n) for n in range(3000)]), path)
+
+        def kill(_stage: str, _done: int, _total: int | None) -> None:
+            for child in multiprocessing.active_children():
+                child.kill()
+                child.join()
+
+        with pytest.raises(RingfenceError) as caught:
+            take(home, path, settings=IngestSettings(workers=2), progress=kill)
+        assert "worker process ended" in caught.value.message
+        assert stored_ids(home) == []
+        assert take(home, path).totals.stored == 3000
 
     def test_a_mapping_that_leaves_files_out_says_so(self, tmp_path: Path, home: Home) -> None:
         text = "inputs:\n  - match: 'a*'\nignore:\n  - {match: 'b*', because: not wanted}\n"

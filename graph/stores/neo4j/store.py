@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import neo4j
@@ -104,7 +105,8 @@ class Neo4jStore:
     def from_environment(cls) -> Neo4jStore:
         """The server that `NEO4J_URI`, `NEO4J_USER`, `NEO4J_PASSWORD` and `NEO4J_DATABASE` name.
 
-        Raises RingfenceError (exit 2) where the first is missing.
+        `NEO4J_AUTH_FILE` names a file with `USER/PASSWORD` instead, as the server's own image reads it. Raises
+        RingfenceError (exit 2) where the first is missing, or that file cannot be read.
         """
         uri = os.environ.get("NEO4J_URI")
         if not uri:
@@ -113,12 +115,7 @@ class Neo4jStore:
                 "export NEO4J_URI=neo4j://HOST:7687, NEO4J_USER and NEO4J_PASSWORD, or start one: make neo4j",
                 exit_code=2,
             )
-        return cls(
-            uri,
-            os.environ.get("NEO4J_USER") or USER,
-            os.environ.get("NEO4J_PASSWORD", ""),
-            os.environ.get("NEO4J_DATABASE") or DATABASE,
-        )
+        return cls(uri, *_credentials(os.environ), os.environ.get("NEO4J_DATABASE") or DATABASE)
 
     @property
     def language(self) -> str:
@@ -394,3 +391,23 @@ class Neo4jStore:
 
 def _restless() -> RingfenceError:
     return RingfenceError("what the graph shows kept changing while it was read", "Ask again in a minute.")
+
+
+def _credentials(environment: Mapping[str, str]) -> tuple[str, str]:
+    """User and password. Raises RingfenceError (exit 2)."""
+    named = environment.get("NEO4J_AUTH_FILE")
+    if not named:
+        return environment.get("NEO4J_USER") or USER, environment.get("NEO4J_PASSWORD", "")
+    try:
+        user, slash, password = Path(named).read_text(encoding="utf-8").strip().partition("/")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RingfenceError(
+            f"cannot read NEO4J_AUTH_FILE {named}", "It holds one line: neo4j/PASSWORD", exit_code=2
+        ) from error
+    if not (user and slash and password):
+        raise RingfenceError(
+            f"NEO4J_AUTH_FILE {named} holds no user and password",
+            "It holds one line: neo4j/PASSWORD",
+            exit_code=2,
+        )
+    return user, password
