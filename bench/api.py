@@ -35,7 +35,7 @@ RATE = 200
 SECONDS = 60
 CONNECTIONS = 24
 EVENTS = 400_000
-CALM_MS, PUBLISHING_MS = 50.0, 150.0
+CALM_MS, PUBLISHING_MS, VERDICT_MS = 50.0, 150.0, 10.0
 SEEN = 2_000
 """Different clusters and pairs that are asked about."""
 
@@ -48,6 +48,27 @@ class Served:
     port: int
     cookie: str
     process: subprocess.Popen[bytes]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A request: a GET, or with a body a POST."""
+
+    name: str
+    path: str
+    body: bytes = b""
+
+    def sent(self, served: Served) -> bytes:
+        """Its bytes."""
+        lines = [f"{'POST' if self.body else 'GET'} {self.path} HTTP/1.1", f"Host: {served.host}"]
+        lines += [f"Cookie: {served.cookie}"]
+        if self.body:
+            lines += [
+                "X-Ringfence-CSRF: 1",
+                "Content-Type: application/json",
+                f"Content-Length: {len(self.body)}",
+            ]
+        return "\r\n".join((*lines, "", "")).encode() + self.body
 
 
 @dataclass
@@ -82,6 +103,9 @@ def run(plan: Plan) -> Result:
         asyncio.run(_crowd(served, questions, 2))
         plan.say("reads alone")
         _add(figures, "alone", asyncio.run(_crowd(served, questions, seconds)))
+        plan.say("verdicts")
+        asyncio.run(_crowd(served, Door(home, plan.seeds[0]), 3))  # what it knows of the run loads meanwhile
+        _add(figures, "verdicts", asyncio.run(_crowd(served, Door(home, plan.seeds[0]), seconds)))
         plan.say("reads beside a run")
         publisher = start(["nice", "-n", "10", *RINGFENCE, "run", "--home", str(home.path)])
         tally = asyncio.run(_crowd(served, questions, seconds, until=publisher))
@@ -97,6 +121,8 @@ def run(plan: Plan) -> Result:
         targets=(
             Target("alone_p99_ms", CALM_MS),
             Target("publishing_p99_ms", PUBLISHING_MS),
+            Target("verdicts_p99_ms", VERDICT_MS),
+            Target("verdicts_errors", 0),
             Target("alone_errors", 0),
             Target("publishing_errors", 0),
             Target("events_per_s", 20_000, lower=False),
@@ -153,11 +179,11 @@ class Questions:
         self._organizations = self._random.sample(members, min(SEEN, len(members)))
         self._ties = self._random.sample(ties, min(SEEN, len(ties)))
 
-    def next(self) -> tuple[str, str]:
-        """A question's name and its path."""
+    def next(self) -> Question:
+        """What is asked next."""
         name = self._random.choices(("list", "detail", "members", "near", "why"), (30, 25, 10, 20, 15))[0]
         ask = {"list": self._list, "detail": self._detail, "members": self._members_of, "near": self._near}
-        return name, ask.get(name, self._why)()
+        return Question(name, ask.get(name, self._why)())
 
     def _list(self) -> str:
         sort = self._random.choice(("risk", "size", "cost", "change"))
@@ -178,19 +204,41 @@ class Questions:
         return f"/v1/why?a={quote(tie['a'], safe='')}&b={quote(other, safe='')}"
 
 
+class Door:
+    """Somebody at the door: an organization of the run, with a card, a mailbox, a device and an address."""
+
+    def __init__(self, home: Home, seed: int) -> None:
+        self._random = random.Random(seed)
+        members = Runs(home).open().table("members", ["org_id"])["org_id"].to_pylist()
+        self._organizations = self._random.sample(members, min(SEEN, len(members)))
+
+    def next(self) -> Question:
+        """Who comes next."""
+        draw = self._random
+        shown = {
+            "at": draw.choice(("signup", "trial", "promo", "payment", "first_inference")),
+            "org_id": draw.choice(self._organizations),
+            "payment_method": f"card {draw.randrange(100_000)}",
+            "email": f"somebody{draw.randrange(100_000)}@mail.example",
+            "device_id": f"device {draw.randrange(100_000)}",
+            "ip": f"198.51.100.{draw.randrange(256)}",
+        }
+        return Question(shown["at"], "/v1/verdicts", json.dumps(shown).encode())
+
+
 async def _crowd(
-    served: Served, questions: Questions, seconds: float, until: subprocess.Popen[bytes] | None = None
+    served: Served, questions: Questions | Door, seconds: float, until: subprocess.Popen[bytes] | None = None
 ) -> Tally:
     """Ask at a steady rate for so long, or until a process has ended."""
     tally = Tally()
-    due: asyncio.Queue[tuple[float, str, str] | None] = asyncio.Queue()
+    due: asyncio.Queue[tuple[float, Question] | None] = asyncio.Queue()
     crowd = [asyncio.create_task(_one(served, due, tally)) for _ in range(CONNECTIONS)]
     began = time.perf_counter()
     count = 0
     while until.poll() is None if until is not None else count < seconds * RATE:
         moment = began + count / RATE
         await asyncio.sleep(max(0.0, moment - time.perf_counter()))
-        due.put_nowait((moment, *questions.next()))
+        due.put_nowait((moment, questions.next()))
         count += 1
     for _ in crowd:
         due.put_nowait(None)
@@ -198,16 +246,15 @@ async def _crowd(
     return tally
 
 
-async def _one(served: Served, due: asyncio.Queue[tuple[float, str, str] | None], tally: Tally) -> None:
+async def _one(served: Served, due: asyncio.Queue[tuple[float, Question] | None], tally: Tally) -> None:
     """One connection that is kept open."""
     reader, writer = await asyncio.open_connection(served.host, served.port)
     try:
         while (asked := await due.get()) is not None:
-            moment, name, path = asked
-            head = f"GET {path} HTTP/1.1\r\nHost: {served.host}\r\nCookie: {served.cookie}\r\n\r\n"
-            writer.write(head.encode())
+            moment, question = asked
+            writer.write(question.sent(served))
             status = await _answer(reader)
-            tally.taken[name].append(1000 * (time.perf_counter() - moment))
+            tally.taken[question.name].append(1000 * (time.perf_counter() - moment))
             tally.statuses[status] += 1
     finally:
         writer.close()

@@ -10,6 +10,7 @@ from api.settings import RECORDS
 
 if TYPE_CHECKING:
     from actions.sinks import Sink
+    from actions.sinks.egress import EgressRules
     from api.deciding.desk import Desk
 
 FILE = "file"
@@ -20,7 +21,6 @@ EFFECTS = "effects.ndjson"
 def open_sinks(desk: Desk) -> list[Sink]:
     """One of each sink. Raises Refusal for a command that may not be run."""
     from actions.sinks.command import CommandSink
-    from actions.sinks.egress import EgressRules
     from actions.sinks.feed import FeedSink
     from actions.sinks.file import FileSink
     from actions.webhooks import open_sinks as open_webhooks
@@ -33,9 +33,15 @@ def open_sinks(desk: Desk) -> list[Sink]:
     ]
     for name, each in section.commands.items():
         found.append(CommandSink(each.argv, each.folder, name=f"command:{name}"))
-    rules = EgressRules.of(section.webhook_hosts, section.webhook_exceptions)
-    found.extend(open_webhooks(desk.ledger, rules))
+    found.extend(open_webhooks(desk.ledger, egress(desk)))
     return found
+
+
+def egress(desk: Desk) -> EgressRules:
+    """Whereto webhooks may be sent, as the settings say. Raises Refusal for a network that is none."""
+    from actions.sinks.egress import EgressRules
+
+    return EgressRules.of(desk.section.webhook_hosts, desk.section.webhook_exceptions)
 
 
 def chosen(desk: Desk, names: Sequence[str]) -> tuple[str, ...] | None:
