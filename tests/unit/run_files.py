@@ -166,6 +166,7 @@ def _clusters() -> pa.Table:
             "name": pa.array(["=ring", "pair"]),
             "pattern": pa.array(["mixed", "mixed"]),
             "size": pa.array([3, 2], pa.int64()),
+            "actionable": pa.array([2, 0], pa.int64()),
             "risk": pa.array([90.5, 20.0]),
             "points": pa.array([2.0, -1.0]),
             "founder": pa.array([ORGS[0], ORGS[3]]),
