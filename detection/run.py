@@ -189,7 +189,7 @@ class _Run:
                 results.write(engine, folder, self._recent(files), self.as_of, self.progress, others)
                 self.home_detectors.write(engine, folder)
             counts = {table: pq.read_metadata(folder / f"{table}.parquet").num_rows for table in TABLES}
-            counts["events"] = sum(file.rows for file in files)
+            counts["events"] = sum(_rows(file, self.as_of) for file in files)
             counts["files_aggregated"] = parts.made
         finished = self.runs.finish(folder, self._manifest(run_id, previous, folder, counts))
         if publisher is not None:
@@ -310,6 +310,14 @@ class _Run:
             detectors=self.home_detectors.ran,
             warnings=[*self.warnings, *self.home_detectors.warnings],
         )
+
+
+def _rows(file: EventFile, as_of: datetime) -> int:
+    """How many events of a file a run as of `as_of` knows."""
+    if file.last <= as_of:
+        return file.rows
+    known = pq.read_table(file.path, columns=["occurred_at"], filters=[("occurred_at", "<=", as_of)])
+    return int(known.num_rows)
 
 
 def _digest(path: Path) -> str:

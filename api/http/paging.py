@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import orjson
 
 from api.http.problems import Problem
 
+T = TypeVar("T")
 MAC_BYTES = 16
 LONGEST = 2_000
 
@@ -26,6 +27,13 @@ class Cursors:
         """The cursor for what follows `place` in the list that `asked` (name, order, filters) describes."""
         body = orjson.dumps([_digest(asked), place])
         return base64.urlsafe_b64encode(self._mac(body) + body).decode().rstrip("=")
+
+    def cut(
+        self, asked: Sequence[Any], found: Sequence[T], limit: int, place: Callable[[T], Any]
+    ) -> tuple[Sequence[T], str | None]:
+        """A page of what was found (one more than `limit` was asked for), and the cursor of the next; None: no next."""
+        page = found[:limit]
+        return page, self.make(asked, place(page[-1])) if len(found) > limit else None
 
     def read(self, asked: Sequence[Any], cursor: str) -> Any:
         """The place. Raises Problem for what this list, asked this way, did not give."""

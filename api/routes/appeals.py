@@ -51,8 +51,7 @@ def list_appeals(
     before = None if after is None else cursors.read(asked, after)
     with desk.ledger.reading() as reading:
         found = appeals.listed(reading, state=state, before=before, limit=limit + 1)
-    page = found[:limit]
-    following = cursors.make(asked, page[-1].appeal_id) if len(found) > limit else None
+    page, following = cursors.cut(asked, found, limit, lambda last: last.appeal_id)
     return Page(items=[_shown(each) for each in page], next=following)
 
 

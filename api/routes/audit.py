@@ -33,8 +33,7 @@ def list_entries(
     place = 0 if after is None else cursors.read(asked, after)
     with desk.ledger.reading() as reading:
         found = audit.entries(reading, desk.principal, after=place, plan_id=plan_id, limit=limit + 1)
-    page = found[:limit]
-    following = cursors.make(asked, page[-1].seq) if len(found) > limit else None
+    page, following = cursors.cut(asked, found, limit, lambda last: last.seq)
     return Page(items=[AuditEntry.of(each) for each in page], next=following)
 
 
@@ -47,8 +46,7 @@ def list_checkpoints(
     place = 0 if after is None else cursors.read(asked, after)
     with desk.ledger.reading() as reading:
         found = audit.checkpoints(reading, desk.principal, after=place, limit=limit + 1)
-    page = found[:limit]
-    following = cursors.make(asked, page[-1].seq) if len(found) > limit else None
+    page, following = cursors.cut(asked, found, limit, lambda last: last.seq)
     return Page(items=[AuditCheckpoint.of(each) for each in page], next=following)
 
 

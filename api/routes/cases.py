@@ -67,8 +67,7 @@ def list_cases(
         found = cases.listed(
             reading, states=states, assignee=assignee, awake=awake, before=before, limit=limit + 1
         )
-    page = found[:limit]
-    following = cursors.make(asked, page[-1].case_id) if len(found) > limit else None
+    page, following = cursors.cut(asked, found, limit, lambda last: last.case_id)
     return Page(items=[_shown(reads, each) for each in page], next=following)
 
 

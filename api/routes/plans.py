@@ -132,8 +132,7 @@ def list_plans(
     before = None if after is None else cursors.read(asked, after)
     with desk.ledger.reading() as reading:
         found = plans.listed(reading, states=wanted, before=before, limit=limit + 1)
-    page = found[:limit]
-    following = cursors.make(asked, page[-1].plan_id) if len(found) > limit else None
+    page, following = cursors.cut(asked, found, limit, lambda last: last.plan_id)
     return Page(items=[PlanShown.of(each) for each in page], next=following)
 
 
@@ -179,8 +178,7 @@ def list_plan_members(
             after=place,
             limit=limit + 1,
         )
-    page = found[:limit]
-    following = cursors.make(asked, page[-1].subject_id) if len(found) > limit else None
+    page, following = cursors.cut(asked, found, limit, lambda last: last.subject_id)
     return Page(items=[ItemShown(**answers.item(each, desk.principal)) for each in page], next=following)
 
 

@@ -27,8 +27,7 @@ def list_protections(
     place = 0 if after is None else cursors.read(asked, after)
     with desk.ledger.reading() as reading:
         found = protections.listed(reading, after=place, limit=limit + 1)
-    page = found[:limit]
-    following = cursors.make(asked, page[-1].id) if len(found) > limit else None
+    page, following = cursors.cut(asked, found, limit, lambda last: last.id)
     return Page(items=[_shown(each) for each in page], next=following)
 
 

@@ -35,8 +35,7 @@ def list_tokens(desk: DeskOf, cursors: CursorsOf, after: After = None, limit: Li
     place = "" if after is None else cursors.read(asked, after)
     with desk.ledger.reading() as reading:
         found = tokens.listed(reading, after=place, limit=limit + 1)
-    page = found[:limit]
-    following = cursors.make(asked, page[-1].token_id) if len(found) > limit else None
+    page, following = cursors.cut(asked, found, limit, lambda last: last.token_id)
     return Page(items=[TokenShown.of(each) for each in page], next=following)
 
 

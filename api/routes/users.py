@@ -49,8 +49,7 @@ def list_users(desk: DeskOf, cursors: CursorsOf, after: After = None, limit: Lim
     place = "" if after is None else cursors.read(asked, after)
     with desk.ledger.reading() as reading:
         found = users.listed(reading, after=place, limit=limit + 1)
-    page = found[:limit]
-    following = cursors.make(asked, page[-1].user_id) if len(found) > limit else None
+    page, following = cursors.cut(asked, found, limit, lambda last: last.user_id)
     return Page(items=[UserShown.of(each) for each in page], next=following)
 
 

@@ -75,6 +75,7 @@ def test_as_of_the_past_is_as_if_the_future_had_not_come(tmp_path: Path, hours: 
     past = run(home, as_of=at(hours))
     assert_same(past, run(home_of(tmp_path / "then", known), as_of=at(hours)))
     assert past.manifest.as_of == at(hours)
+    assert past.manifest.counts["events"] == len(known)
     later = run(home)
     fresh = run(home_of(tmp_path / "fresh", events))
     assert later.table("ties", ["a", "b", "weight"]).equals(fresh.table("ties", ["a", "b", "weight"]))
