@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from graph.facts_commits import Commit, EventFile, InputEntry, read_commit
+from graph.facts_commits import Commit, EventFile, InputEntry, read_commit, sequence_of
 from graph.facts_schema import EVENTS, HIDDEN_FIELDS, VALUES
 from graph.facts_writer import FactsWriter
 from graph.home import Home
@@ -32,10 +32,11 @@ class FactsReader:
     def __init__(self, home: Home) -> None:
         self._home = home
 
-    def commits(self) -> list[Commit]:
-        """All commits, oldest first."""
+    def commits(self, after: int = -1) -> list[Commit]:
+        """All commits with a sequence above `after`, oldest first; the others are not read."""
         folder = self._home.facts / "commits"
-        return [read_commit(path, self._home) for path in sorted(folder.glob("*.json"))]
+        found = (path for path in sorted(folder.glob("*.json")) if sequence_of(path) > after)
+        return [read_commit(path, self._home) for path in found]
 
     def event_files(self) -> list[EventFile]:
         """The files of events, by day and then in the order in which they were committed."""

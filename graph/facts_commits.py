@@ -81,6 +81,11 @@ def commit_name(sequence: int, ingest: str) -> str:
     return f"{sequence:020d}-{ingest}.json"
 
 
+def sequence_of(path: Path) -> int:
+    """The sequence of a commit's file."""
+    return int(path.name.partition("-")[0])
+
+
 def encode(draft: Draft) -> bytes:
     """The commit as the JSON that is stored."""
     latest = max((last for *_, last in draft.events), default=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from api.door.shown import STRONG
@@ -15,6 +16,9 @@ from graph.keys import storage_of
 
 MOST = 2_000_000
 """Uses that are kept, some hundred bytes each; beyond it the next run is overdue, newer events are not seen."""
+
+LARGEST = 1_000_000
+"""Rows of a commit that is looked at: more are a past that was loaded, not somebody who is at the door now."""
 
 EACH = 64
 """Organizations that are kept of one identifier: from there on it does not matter how many more."""
@@ -28,23 +32,24 @@ class Recent:
     def __init__(self, home: Home, since: datetime | None) -> None:
         self._facts = FactsReader(home)
         self._since = since
-        self._taken: set[int] = set()
+        self._last = -1
+        self._passed_over = False
         self._users: dict[bytes, set[bytes]] = {}
         self.uses = 0
 
     @property
     def full(self) -> bool:
         """Whether newer events are not looked at any more."""
-        return self.uses >= MOST
+        return self.uses >= MOST or self._passed_over
 
     def refresh(self) -> None:
         """Take what has been committed since the last look."""
-        for commit in self._facts.commits():
-            if commit.sequence in self._taken or self.full:
-                continue
+        for commit in [] if self.full else self._facts.commits(after=self._last):
             if self._since is None or commit.committed_at > self._since:
-                self._take(commit)
-            self._taken.add(commit.sequence)
+                self._passed_over |= sum(file.rows for file in commit.events) > LARGEST
+                if not self._passed_over:
+                    self._take(commit)
+            self._last = commit.sequence
 
     def others(self, keys: Iterable[bytes], organization: bytes | None) -> int:
         """The most organizations, besides this one, that used one of the identifiers."""
@@ -63,11 +68,9 @@ def _uses(commit: Commit) -> Iterator[tuple[bytes, bytes]]:
     for file in commit.events:
         with pq.ParquetFile(file.path) as found:
             for batch in found.iter_batches(columns=["organization", *_COLUMNS]):
-                organizations = storage_of(batch["organization"]).to_pylist()
+                organizations = storage_of(batch["organization"])
                 for name in _COLUMNS:
-                    keys = storage_of(batch[name]).to_pylist()
-                    yield from (
-                        (key, organization)
-                        for key, organization in zip(keys, organizations, strict=True)
-                        if key is not None and organization is not None
-                    )
+                    keys = storage_of(batch[name])
+                    both = pc.and_(pc.is_valid(keys), pc.is_valid(organizations))
+                    used, by = keys.filter(both).to_pylist(), organizations.filter(both).to_pylist()
+                    yield from zip(used, by, strict=True)

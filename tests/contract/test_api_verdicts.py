@@ -18,6 +18,7 @@ from api_server import Served, peppered, serve, served_campaign
 from actions.model import Action, PlanRequest, Principal, Selector
 from actions.planning import plan
 from api.deciding import planned, working
+from api.door import recent
 from detection.runs import Runs
 
 Row = dict[str, Any]
@@ -98,6 +99,24 @@ def test_events_of_a_moment_ago_are_known(served: Served) -> None:
         assert client.post("/v1/events", content=body, headers=headers).json()["stored"] == 3
     soon(lambda: ask(served, payment_method=card)["reasons"] == ["many_new_organizations"])
     assert ask(served, payment_method=card, org_id="fresh 1")["verdict"] == "allow"  # two others
+
+
+def test_a_past_that_is_loaded_is_passed_over_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recent, "LARGEST", 2)
+    now = datetime.now(UTC).isoformat()
+    row = {"event_type": "organization_created", "occurred_at": now, "payment_method": "4929 0000"}
+    with peppered(tmp_path / "home"), serve(tmp_path / "home") as found, found.client("ingester") as client:
+        soon(lambda: ask(found)["degraded"] == ["run"])
+        for count in (2, 3):
+            rows = [{**row, "org_id": f"org {count} {number}"} for number in range(count)]
+            body = b"".join(orjson.dumps(each) + b"\n" for each in rows)
+            headers = {"Content-Type": "application/x-ndjson", "Idempotency-Key": f"door {count}"}
+            assert client.post("/v1/events", content=body, headers=headers).json()["stored"] == count
+            wanted = ["run"] if count == 2 else ["events", "run"]
+            soon(lambda wanted=wanted: ask(found)["degraded"] == wanted)  # type: ignore[misc]
+        assert ask(found, payment_method="4929 0000")["reasons"] == []  # two are not many
 
 
 def test_what_is_decided_holds_at_once(served: Served) -> None:
