@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 from graph_properties import Opened, for_every, identifiers, names, views
 from graph_views import NASTY, SHORT, START, HandChanges, HandView, org_ref
-from hypothesis import assume, strategies as st
+from hypothesis import assume
+from hypothesis import strategies as st
 
 from graph.errors import RingfenceError
 from graph.schema import EVIDENCE, NODES, RELATIONSHIPS
