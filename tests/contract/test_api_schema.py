@@ -29,7 +29,7 @@ ENDLESS = "/v1/stream"
 """Its answer ends when the client leaves: tests of its own read it."""
 
 CASES = 6
-"""Generated requests for each operation; more are run by `bench.api`."""
+"""Generated requests for each operation."""
 
 
 @pytest.fixture(scope="module")

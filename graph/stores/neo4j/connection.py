@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import neo4j
@@ -18,6 +19,7 @@ RETRY_S = 45.0
 """For how long a transaction is tried again: a server takes some 15 s to start."""
 
 FETCH = 10_000
+USER = "neo4j"
 
 T = TypeVar("T")
 
@@ -98,3 +100,23 @@ class Connection:
             driver.close()
             raise
         return driver
+
+
+def credentials(environment: Mapping[str, str]) -> tuple[str, str]:
+    """User and password. Raises RingfenceError (exit 2)."""
+    named = environment.get("NEO4J_AUTH_FILE")
+    if not named:
+        return environment.get("NEO4J_USER") or USER, environment.get("NEO4J_PASSWORD", "")
+    try:
+        user, slash, password = Path(named).read_text(encoding="utf-8").strip().partition("/")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RingfenceError(
+            f"cannot read NEO4J_AUTH_FILE {named}", "It holds one line: neo4j/PASSWORD", exit_code=2
+        ) from error
+    if not (user and slash and password):
+        raise RingfenceError(
+            f"NEO4J_AUTH_FILE {named} holds no user and password",
+            "It holds one line: neo4j/PASSWORD",
+            exit_code=2,
+        )
+    return user, password

@@ -16,7 +16,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Generic, TypeVar
 
 import neo4j
@@ -55,14 +54,13 @@ from graph.stores.neo4j import nodes as neo4j_nodes
 from graph.stores.neo4j import query as neo4j_query
 from graph.stores.neo4j import state as neo4j_state
 from graph.stores.neo4j import subgraph as neo4j_subgraph
-from graph.stores.neo4j.connection import FETCH, Connection
+from graph.stores.neo4j.connection import FETCH, Connection, credentials
 from graph.stores.neo4j.errors import timed_out
 from graph.stores.neo4j.publish import Publication
 from graph.stores.neo4j.schema import Transaction, define
 from graph.stores.neo4j.state import State
 
 DATABASE = "neo4j"
-USER = "neo4j"
 
 PATIENCE_S = 60.0
 """For how long a question is asked again while what is shown changes."""
@@ -115,7 +113,7 @@ class Neo4jStore:
                 "export NEO4J_URI=neo4j://HOST:7687, NEO4J_USER and NEO4J_PASSWORD, or start one: make neo4j",
                 exit_code=2,
             )
-        return cls(uri, *_credentials(os.environ), os.environ.get("NEO4J_DATABASE") or DATABASE)
+        return cls(uri, *credentials(os.environ), os.environ.get("NEO4J_DATABASE") or DATABASE)
 
     @property
     def language(self) -> str:
@@ -391,23 +389,3 @@ class Neo4jStore:
 
 def _restless() -> RingfenceError:
     return RingfenceError("what the graph shows kept changing while it was read", "Ask again in a minute.")
-
-
-def _credentials(environment: Mapping[str, str]) -> tuple[str, str]:
-    """User and password. Raises RingfenceError (exit 2)."""
-    named = environment.get("NEO4J_AUTH_FILE")
-    if not named:
-        return environment.get("NEO4J_USER") or USER, environment.get("NEO4J_PASSWORD", "")
-    try:
-        user, slash, password = Path(named).read_text(encoding="utf-8").strip().partition("/")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RingfenceError(
-            f"cannot read NEO4J_AUTH_FILE {named}", "It holds one line: neo4j/PASSWORD", exit_code=2
-        ) from error
-    if not (user and slash and password):
-        raise RingfenceError(
-            f"NEO4J_AUTH_FILE {named} holds no user and password",
-            "It holds one line: neo4j/PASSWORD",
-            exit_code=2,
-        )
-    return user, password
