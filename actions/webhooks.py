@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -108,11 +109,16 @@ def listed(reading: Reading, principal: Principal) -> list[WebhookEntry]:
     return [_entry(row) for row in webhooks.everything(reading)]
 
 
-def open_sinks(ledger: Ledger, rules: EgressRules, **options: Any) -> list[WebhookSink]:
-    """A sink for every webhook that is set now, disabled ones too: they may be enabled while a worker runs."""
+def open_sinks(
+    ledger: Ledger, rules: EgressRules, known: Container[str] = (), **options: Any
+) -> list[WebhookSink]:
+    """A sink for every webhook that is set now, disabled ones too: they may be enabled while a worker runs.
+
+    Those whose sink is among the `known` names are left out.
+    """
     with ledger.reading() as reading:
         names = [row["name"] for row in webhooks.everything(reading)]
-    return [open_sink(ledger, name, rules, **options) for name in names]
+    return [open_sink(ledger, name, rules, **options) for name in names if PREFIX + name not in known]
 
 
 def open_sink(ledger: Ledger, name: str, rules: EgressRules, **options: Any) -> WebhookSink:

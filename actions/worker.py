@@ -26,41 +26,88 @@ log = logging.getLogger(__name__)
 PLANS = "plans"
 SYSTEM = "system:worker"
 HOUR = 3_600
+LOOK = 5.0
+"""Seconds after which the worker looks for new sinks, and says that it lives."""
+STUCK = 120.0
+"""Seconds without the end of a turn after which a loop is stuck: several attempts of a sink that does not answer."""
 Monotonic = Callable[[], float]
 
 
 def run(
     ledger: Ledger,
     population: Callable[[], Population],
-    sinks: Sequence[Sink],
+    sinks: Sequence[Sink] | Callable[[], Sequence[Sink]],
     *,
     holder: str,
     stop: threading.Event,
     signer: Signer | None = None,
     monotonic: Monotonic = time.monotonic,
+    alive: Callable[[], None] = lambda: None,
 ) -> None:
     """Work until `stop` is set; what is being sent then is settled first. Raises what a loop could not get over.
 
-    `population` returns the run that serves now; `holder` names this process in leases.
+    `population` returns the run that serves now; `holder` names this process in leases. `sinks` may be asked for over
+    and over: one whose name was not there before gets a loop of its own. `alive` is called every few seconds while no
+    loop is stuck.
     """
-    loops: list[Loop] = [PlanLoop(ledger, population, holder, signer, monotonic)]
-    loops += [SinkLoop(ledger, sink, holder, monotonic) for sink in sinks]
-    failures: list[BaseException] = []
+    found = sinks() if callable(sinks) else sinks
+    crew = Crew(stop)
+    crew.start(PlanLoop(ledger, population, holder, signer, monotonic))
+    try:
+        while True:
+            for sink in found:
+                crew.start(SinkLoop(ledger, sink, holder, monotonic))
+            if crew.moves(monotonic()):
+                alive()
+            if stop.wait(LOOK):
+                return
+            found = _new(sinks) if callable(sinks) else ()
+    finally:
+        crew.end()
 
-    def body(loop: Loop) -> None:
-        try:
-            loop.run(stop)
-        except BaseException as error:  # whatever it is, the whole process has to know
-            failures.append(error)
-            stop.set()
 
-    threads = [threading.Thread(target=body, args=(loop,), name=loop.name) for loop in loops]
-    for thread in threads:
+def _new(sinks: Callable[[], Sequence[Sink]]) -> Sequence[Sink]:
+    try:
+        return sinks()
+    except Refusal as refusal:
+        log.warning("sinks: %s", refusal.message)
+        return ()
+
+
+class Crew:
+    """Loops, each in a thread of its own; when one fails, all stop."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+        self._loops: dict[str, tuple[Loop, threading.Thread]] = {}
+        self._failures: list[BaseException] = []
+
+    def start(self, loop: Loop) -> None:
+        """Begin, unless a loop of that name runs."""
+        if loop.name in self._loops:
+            return
+        thread = threading.Thread(target=self._body, args=(loop,), name=loop.name)
+        self._loops[loop.name] = loop, thread
         thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
+
+    def moves(self, now: float) -> bool:
+        """Whether every loop ended a turn lately."""
+        return all(now - loop.turned_at < STUCK for loop, _ in self._loops.values())
+
+    def end(self) -> None:
+        """Stop all, wait until what they are at is settled, and raise what one could not get over."""
+        self._stop.set()
+        for _, thread in self._loops.values():
+            thread.join()
+        if self._failures:
+            raise self._failures[0]
+
+    def _body(self, loop: Loop) -> None:
+        try:
+            loop.run(self._stop)
+        except BaseException as error:  # whatever it is, the whole process has to know
+            self._failures.append(error)
+            self._stop.set()
 
 
 class Loop:
@@ -75,7 +122,7 @@ class Loop:
         self._takeover = ledger.settings.outbox.takeover.total_seconds()
         self._beat_at = 0.0
         self._watched = (-1, -1)
-        self._watched_at = monotonic()
+        self._watched_at = self.turned_at = monotonic()
         self._wanted = True
 
     def run(self, stop: threading.Event) -> None:
@@ -88,6 +135,7 @@ class Loop:
             except Refusal as refusal:
                 log.warning("%s: %s", self.name, refusal.message)
                 done, wait = 0, rules.poll_max.total_seconds()
+            self.turned_at = self.monotonic()
             if done:
                 wait = rules.poll.total_seconds()
             else:

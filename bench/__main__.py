@@ -14,6 +14,7 @@ from bench import (
     api,
     detection,
     framing,
+    fuzz,
     graph,
     ingestion,
     kills,
@@ -22,6 +23,7 @@ from bench import (
     quality,
     running,
     simulation,
+    webhooks,
 )
 from bench.machine import busy_warning
 from bench.plan import Plan
@@ -42,8 +44,10 @@ BENCHMARKS: dict[str, Callable[[Plan], Result]] = {
     "ablation": ablation.run,
     "actions": actions.run,
     "framing": framing.run,
+    "webhooks": webhooks.run,
+    "fuzz": fuzz.run,
 }
-LONG = {"detection", "ablation", "actions", "framing"}
+LONG = {"detection", "ablation", "actions", "framing", "fuzz"}
 """Many minutes or hours: only on demand."""
 
 
@@ -60,11 +64,19 @@ def main() -> int:
         "--quick", action="store_true", help="tiny sizes: shows that it works, records nothing"
     )
     parser.add_argument("--organizations", type=int, metavar="N", help="the middle size, 100,000 by default")
+    parser.add_argument("--cases", type=int, default=Plan.cases, metavar="N", help="requests that fuzz makes")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=Plan.minutes,
+        metavar="M",
+        help="after which fuzz ends with what it has",
+    )
     chosen = parser.parse_args()
     unknown = set(chosen.names) - set(BENCHMARKS)
     if unknown:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
-    plan = _plan(chosen.quick, chosen.organizations)
+    plan = replace(_plan(chosen.quick, chosen.organizations), cases=chosen.cases, minutes=chosen.minutes)
     warning = busy_warning()
     if warning:
         print(f"warning: {warning}", file=sys.stderr)

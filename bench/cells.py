@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench.commands import ROOT, WORK
@@ -16,10 +16,10 @@ SUFFIXES = {".py", ".sql", ".json"}
 Cell = dict[str, Any]
 
 
-def digest(*modules: str) -> str:
+def digest(*modules: str, packages: Sequence[str] = CODE) -> str:
     """A digest of all code that shapes a result, and of these modules of `bench`."""
     state = hashlib.sha256()
-    for package in CODE:
+    for package in packages:
         for path in sorted((ROOT / package).rglob("*")):
             if path.suffix in SUFFIXES:
                 state.update(path.read_bytes())

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes in organizations (events are about twenty times as many), seeds, and how often to repeat."""
+    """Sizes in organizations (events are about twenty times as many), seeds, and how often to repeat.
+
+    `cases` are generated requests, and `minutes` is how long they may take.
+    """
 
     quick: bool = False
     large: int = 1_000_000
@@ -19,6 +22,8 @@ class Plan:
     repeats: int = 3
     kill_organizations: int = 20_000
     kills: int = 40
+    cases: int = 100_000
+    minutes: float = 600
     say: Callable[[str], None] = field(default=print, compare=False)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,6 +57,14 @@ def deciding(home: Path | None, output: Output, *, single_operator: bool = False
     except Refusal as refusal:
         tell(output, refusal)
         raise typer.Exit(refusal.exit_code) from refusal
+
+
+def until_stopped() -> threading.Event:
+    """An event that Ctrl-C and a polite kill set, so that what was begun is finished."""
+    stop = threading.Event()
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, lambda *_: stop.set())
+    return stop
 
 
 def tell(output: Output, refusal: Refusal) -> None:

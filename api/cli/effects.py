@@ -1,23 +1,20 @@
-"""`ringfence effects`: what was decided goes out to scripts; `ringfence worker` does the work."""
+"""`ringfence effects`: what was decided goes out to scripts."""
 
 from __future__ import annotations
 
 import shlex
-import signal
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.cli._deeds import PlanArgument, deciding
+from api.cli._deeds import PlanArgument, deciding, until_stopped
 from api.cli._options import HomeOption, JsonOption, examples, help_if_bare
 from api.output import Column, Output, Table, counted, moment, number, printable
 from api.settings import RECORDS
 from graph.errors import RingfenceError
 
 if TYPE_CHECKING:
-    from api.deciding.desk import Desk
     from api.deciding.following import Follower
 
 ORDER = 84
@@ -155,7 +152,7 @@ def _once(output: Output, follower: Follower) -> int:
 
 def _for_ever(output: Output, follower: Follower) -> int:
     """Hand on whatever comes until interrupted; a command that fails is tried again, less and less often."""
-    stop = _until_stopped()
+    stop = until_stopped()
     wait = 1.0
     while not stop.is_set():
         done, failed = follower.everything(stop)
@@ -166,14 +163,6 @@ def _for_ever(output: Output, follower: Follower) -> int:
         stop.wait(wait)
         wait = min(wait * 2, 60.0) if failed is not None else 1.0
     return 0
-
-
-def _until_stopped() -> threading.Event:
-    """An event that Ctrl-C and a polite kill set, so that what was begun is finished."""
-    stop = threading.Event()
-    for one in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(one, lambda *_: stop.set())
-    return stop
 
 
 @verbs.command(epilog=examples("ringfence effects state --json", "ringfence effects state"))
@@ -229,26 +218,3 @@ def retry(
     else:
         output.line(f"{counted(count, 'delivery').replace('deliverys', 'deliveries')} will be tried again.")
     return 0
-
-
-@group.command(epilog=examples("ringfence worker", "ringfence worker --home /var/lib/ringfence"))
-def worker(home: HomeOption = None, as_json: JsonOption = False) -> int:
-    """Do the work of plans until stopped: waves, sinks, expiry, records.
-
-    Several may run: one works, the others stand by. What is being sent when it is stopped is settled first.
-    """
-    output = Output(as_json)
-    with deciding(home, output) as desk:
-        _work(output, desk)
-    return 0
-
-
-def _work(output: Output, desk: Desk) -> None:
-    from api.deciding import working
-
-    stop = _until_stopped()
-    if output.as_json:
-        output.json({"worker": working.holder(), "ledger": desk.ledger.database})
-    else:
-        output.line(f"Working on {printable(str(desk.home.path))} as {working.holder()}. Stop with Ctrl-C.")
-    working.run(desk, stop)

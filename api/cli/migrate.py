@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 ORDER = 91
 URL = "http://127.0.0.1:8321"
 TIMEOUT_S = 4.0
+SILENT_S = 30.0
+"""A worker that lives says so every five seconds."""
 group = typer.Typer()
 
 
@@ -50,7 +54,9 @@ def migrate(home: HomeOption = None, store: StoreOption = None, as_json: JsonOpt
 
 @group.command(
     epilog=examples(
-        "ringfence health", "ringfence health --url https://127.0.0.1:8321 --host rings.example.com"
+        "ringfence health",
+        "ringfence health --url https://127.0.0.1:8321 --host rings.example.com",
+        "ringfence health --alive /tmp/worker",
     )
 )
 def health(
@@ -58,9 +64,13 @@ def health(
     host: Annotated[
         str | None, typer.Option(metavar="NAME", help="The name under which it is reached from elsewhere.")
     ] = None,
+    alive: Annotated[
+        Path | None,
+        typer.Option("--alive", metavar="FILE", help="Ask for a worker: the file that it was told to touch."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Ask a server on this machine whether it lives. Exit 1: it does not.
+    """Ask a server on this machine, or a worker, whether it lives. Exit 1: it does not.
 
     Its certificate is for its own name, not for this machine's address, and is therefore not checked.
     """
@@ -69,6 +79,8 @@ def health(
     from api.auth.startup import loopback
 
     output = Output(as_json)
+    if alive is not None:
+        return _touched(output, alive)
     where = httpx.URL(url)
     if not loopback(where.host):
         raise RingfenceError(f"{printable(where.host)} is not this machine", "Name 127.0.0.1.", exit_code=2)
@@ -80,6 +92,23 @@ def health(
             f"nothing answers at {printable(url)} ({type(error).__name__})", "Start it: ringfence serve"
         ) from error
     return _say(output, answer)
+
+
+def _touched(output: Output, file: Path) -> int:
+    """Whether a worker said lately that nothing of it is stuck."""
+    try:
+        age = time.time() - file.stat().st_mtime
+    except OSError as error:
+        raise RingfenceError(
+            f"no worker touched {printable(str(file))} ({error.strerror})",
+            f"Start it: ringfence worker --alive {printable(str(file))}",
+        ) from error
+    lives = age < SILENT_S
+    if output.as_json:
+        output.json({"alive": lives, "seconds": round(age, 1)})
+    else:
+        output.line("alive" if lives else f"not well: silent for {age:.0f} s")
+    return 0 if lives else 1
 
 
 def _say(output: Output, answer: httpx.Response) -> int:

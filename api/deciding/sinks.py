@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from actions.refusals import Refusal
@@ -33,7 +33,20 @@ def open_sinks(desk: Desk) -> list[Sink]:
     ]
     for name, each in section.commands.items():
         found.append(CommandSink(each.argv, each.folder, name=f"command:{name}"))
-    found.extend(open_webhooks(desk.ledger, egress(desk)))
+    return [*found, *open_webhooks(desk.ledger, egress(desk))]
+
+
+def newcomers(desk: Desk) -> Callable[[], Sequence[Sink]]:
+    """Asked the first time, all sinks; later, those of webhooks that were added since."""
+    from actions.webhooks import open_sinks as open_webhooks
+
+    known: set[str] = set()
+
+    def found() -> Sequence[Sink]:
+        new: Sequence[Sink] = open_webhooks(desk.ledger, egress(desk), known) if known else open_sinks(desk)
+        known.update(sink.name for sink in new)
+        return new
+
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -14,16 +15,18 @@ from typing import TYPE_CHECKING
 from actions import worker
 from actions.ledger import plans
 from actions.model import ItemState, Part, Plan, PlanState
+from actions.refusals import Refusal
 from actions.worker import Loop, PlanLoop, SinkLoop
 from api.deciding.desk import Desk, population_of
 from api.deciding.records import Records
-from api.deciding.sinks import open_sinks
+from api.deciding.sinks import newcomers, open_sinks
 from api.progress import Progress, silent
 from graph.errors import RingfenceError
 
 if TYPE_CHECKING:
     from actions.population import Population
 
+log = logging.getLogger(__name__)
 PATIENCE = 30.0
 """Seconds without anything to do after which a command leaves what is on its way to a worker."""
 PAUSE = 0.2
@@ -62,9 +65,7 @@ def work(
 
     A sink that does not answer for `patience` seconds is left to the next worker.
     """
-    loops: list[Loop] = [PlanLoop(desk.ledger, populations(desk), holder(), desk.signer, monotonic)]
-    loops += [SinkLoop(desk.ledger, sink, holder(), monotonic) for sink in open_sinks(desk)]
-    records = Records(desk)
+    loops, records = _loops(desk, monotonic), Records(desk)
     idle_since = monotonic()
     while True:
         done = sum(loop.turn() for loop in loops)
@@ -83,6 +84,26 @@ def work(
     return at_rest(desk, plan_id)
 
 
+def once(desk: Desk, stop: threading.Event) -> int:
+    """Do all that can be done now, of every plan, or until `stop`; how much it was.
+
+    What holds, or is to be tried again later, is left to the next time.
+    """
+    loops, records = _loops(desk, time.monotonic), Records(desk)
+    total = 0
+    while not stop.is_set():
+        done = sum(loop.turn() for loop in loops) + records.turn()
+        if not done:
+            break
+        total += done
+    return total
+
+
+def _loops(desk: Desk, monotonic: Callable[[], float]) -> list[Loop]:
+    loops: list[Loop] = [PlanLoop(desk.ledger, populations(desk), holder(), desk.signer, monotonic)]
+    return loops + [SinkLoop(desk.ledger, sink, holder(), monotonic) for sink in open_sinks(desk)]
+
+
 def at_rest(desk: Desk, plan_id: str) -> Rest:
     """A plan and its members by state, as they are now."""
     with desk.ledger.reading() as reading:
@@ -96,15 +117,18 @@ def _rests(desk: Desk, rest: Rest) -> bool:
     return plan.hold_until is not None and desk.ledger.clock() < plan.hold_until
 
 
-def run(desk: Desk, stop: threading.Event) -> None:
-    """Be a worker until `stop`: plans, every sink, and the records. Raises what a loop could not get over."""
+def run(desk: Desk, stop: threading.Event, alive: Callable[[], None] = lambda: None) -> None:
+    """Be a worker until `stop`: plans, every sink, and the records. Raises what a loop could not get over.
+
+    `alive` is called every few seconds while none is stuck.
+    """
     records = Records(desk)
     failures: list[BaseException] = []
 
     def record() -> None:
         try:
             while not stop.is_set():
-                if not records.turn():
+                if not _recorded(records):
                     stop.wait(desk.ledger.settings.outbox.poll_max.total_seconds())
         except BaseException as error:  # whatever it is, the whole process has to know
             failures.append(error)
@@ -114,13 +138,27 @@ def run(desk: Desk, stop: threading.Event) -> None:
     recording.start()
     try:
         worker.run(
-            desk.ledger, populations(desk), open_sinks(desk), holder=holder(), stop=stop, signer=desk.signer
+            desk.ledger,
+            populations(desk),
+            newcomers(desk),
+            holder=holder(),
+            stop=stop,
+            signer=desk.signer,
+            alive=alive,
         )
     finally:
         stop.set()
         recording.join()
     if failures:
         raise failures[0]
+
+
+def _recorded(records: Records) -> int:
+    try:
+        return records.turn()
+    except Refusal as refusal:  # the ledger cannot be reached: later
+        log.warning("%s: %s", RECORDING, refusal.message)
+        return 0
 
 
 RECORDING = "records"

@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 import pytest
-import schemathesis
 from api_server import Served, served_campaign
-from hypothesis import HealthCheck, given, settings
-from hypothesis.errors import Unsatisfiable
 from jsonschema_rs import validator_for
 from schemathesis import GenerationMode
-from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from api.app import Parts, guarded
 from api.auth.permissions import ROLES
 from api.http.problems import catalogue
 from api.http.rate import Rates
-from api.routes import events
-
-EXCLUDED = [positive_data_acceptance]
-"""A schema cannot say which cursors were given, or which texts are visible. Whatever comes as an event is kept, if
-need be in quarantine."""
-
-ENDLESS = "/v1/stream"
-"""Its answer ends when the client leaves: tests of its own read it."""
+from tests.contract import fuzzing
 
 CASES = 6
-"""Generated requests for each operation."""
+"""Generated requests for each operation; many more by `python -m bench fuzz`."""
 
 
 @pytest.fixture(scope="module")
@@ -47,44 +35,17 @@ def document(served: Served) -> dict[str, Any]:
     return found
 
 
-SEEDED = settings(
-    max_examples=CASES,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
-
-
 def test_every_operation_keeps_its_word(served: Served, document: dict[str, Any]) -> None:
-    refusals = sorted({status for status in catalogue().values() if 400 <= status < 500})
-    checks = {"negative_data_rejection": {"expected-statuses": refusals}}
-    config = schemathesis.Config.from_dict({"base-url": served.url, "checks": checks})
-    described = schemathesis.openapi.from_dict(document, config=config)
     headers = {"Authorization": served.person("anybody", *ROLES).headers["authorization"]}
-    for found in described.get_all_operations():
-        operation = found.ok()
-        if operation.path == ENDLESS:
-            continue
+    for operation in fuzzing.operations(document, served.url):
+        checks = fuzzing.excluded(operation)
         for mode in GenerationMode:
-            excluded = EXCLUDED if operation.path != events.PATH else [*EXCLUDED, negative_data_rejection]
-            _ask(operation.as_strategy(generation_mode=mode), headers, excluded)
-
-
-def _ask(cases: Any, headers: dict[str, str], excluded: list[Any]) -> None:
-    @SEEDED
-    @given(case=cases)
-    def ask(case: Any) -> None:
-        case.call_and_validate(headers=headers, excluded_checks=excluded)
-
-    with suppress(Unsatisfiable):  # an operation without parameters cannot be asked wrongly
-        ask()
-
-
-@schemathesis.serializer("application/x-ndjson")
-def _as_lines(_: schemathesis.SerializationContext, value: Any) -> bytes:
-    """Rows as they are generated: any text."""
-    return str(value).encode("utf-8", "replace")
+            fuzzing.ask_all(
+                operation,
+                mode,
+                lambda case, checks=checks: case.call_and_validate(headers=headers, excluded_checks=checks),
+                CASES,
+            )
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
