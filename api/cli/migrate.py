@@ -70,7 +70,9 @@ def health(
     ] = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Ask a server on this machine, or a worker, whether it lives. Exit 1: it does not.
+    """Ask a server or a worker of this machine whether it lives.
+
+    Exit 1: it does not.
 
     Its certificate is for its own name, not for this machine's address, and is therefore not checked.
     """
