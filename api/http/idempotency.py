@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 
 import orjson
@@ -17,7 +18,8 @@ from api.http.problems import Problem
 
 HEADER = "idempotency-key"
 REPLAYED = "Idempotency-Replayed"
-LONGEST = 255
+KEY = r"^[!-~]{1,255}$"
+"""A key: visible ASCII."""
 
 
 class Replies:
@@ -67,8 +69,8 @@ async def once(
                 "Send a new UUID with each request.",
             )
         return await run()
-    if not 0 < len(key) <= LONGEST or not (key.isascii() and key.isprintable()):
-        raise Problem("bad_request", "the Idempotency-Key is empty, too long or not printable", "Use a UUID.")
+    if not re.fullmatch(KEY, key):
+        raise Problem("bad_request", "the Idempotency-Key is empty, too long or not visible ASCII", "Use a UUID.")
     asked = request.url.path.encode() + b"\0" + await request.body()
     where = f"{request.method} {route} {request.url.query}"
     found = await run_in_threadpool(replies.begin, principal, where, key, asked)

@@ -13,6 +13,7 @@ from actions.refusals import Refusal
 from api.auth.permissions import Permission
 from api.auth.principal import COOKIE
 from api.http.guard import DECLARED, ONCE, PROBLEMS
+from api.http.idempotency import KEY
 from api.http.problems import CODES, MEDIA_TYPE, Problem, document, of_refusal
 
 ABOUT = "Finds rings of synthetic organizations, shows why, and acts on a whole ring at once."
@@ -52,7 +53,7 @@ _KEY = {
     "in": "header",
     "required": False,
     "description": "A new UUID for each request; the same again gives the same answer. Tokens have to send it.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    "schema": {"type": "string", "pattern": KEY},
     "example": "0192f0c1-7a3e-7cc2-9d3b-5a0c6f1e2d4b",
 }
 _METHODS = ("get", "post", "put", "patch", "delete")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
-from api.schemas.base import AT, Answered, ExactId, Given, Moment, Words, example
+from api.schemas.base import AT, Answered, ExactId, Given, GivenMoment, Moment, Words, example
 from api.schemas.plans import AN_ID
 
 AN_APPEAL = "appeal_0198c5a0-7e60-768e-a4ed-e7825bf3ac8b"
@@ -66,7 +66,7 @@ class ProtectionGiven(Given):
     )
     org_id: ExactId
     reason: Words
-    ends_at: Annotated[AwareDatetime | None, Field(strict=False)] = None
+    ends_at: GivenMoment | None = None
 
 
 class ProtectionEnded(Given):

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 
 T = TypeVar("T")
 MOST = 1_000
 """Largest page."""
 
 AT = "2026-03-04T12:00:00Z"
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 class Given(BaseModel):
@@ -54,11 +64,32 @@ def _exact(text: str) -> str:
     return text
 
 
+def _rfc3339(value: object) -> object:
+    """Numbers, and texts that hold one, would pass for seconds since 1970."""
+    if not isinstance(value, datetime) and not (isinstance(value, str) and _RFC3339.fullmatch(value)):
+        raise ValueError("is no moment of RFC 3339 with its zone")
+    return value
+
+
+def _utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("lies outside the years 1 to 9999") from None
+
+
 Words = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_visible)]
 """A sentence that others will read."""
 
 ExactId = Annotated[str, StringConstraints(min_length=1, max_length=512), AfterValidator(_exact)]
 """Somebody's own id, kept exactly."""
+
+GivenMoment = Annotated[
+    AwareDatetime,
+    BeforeValidator(_rfc3339),
+    AfterValidator(_utc),
+    Field(strict=False, description="RFC 3339 with its zone.", examples=[AT]),
+]
 
 Money = Annotated[
     str,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from actions.cases import Case, CaseState, Change, Figures, Note
 from actions.views import View
-from api.schemas.base import AT, Answered, Given, Moment, Words, example
+from api.schemas.base import AT, Answered, Given, GivenMoment, Moment, Words, example
 from api.schemas.clusters import CLUSTER_ID, Sort
 
 A_CASE = "case_0198c5a0-7e60-768e-a4ed-e7825bf3ac8b"
@@ -99,7 +99,7 @@ class CaseChange(Given):
     version: Annotated[int, Field(ge=1, le=2**31)]
     state: StateName | None = None
     assignee: Principal | None = None
-    snoozed_until: Annotated[AwareDatetime | None, Field(strict=False)] = None
+    snoozed_until: GivenMoment | None = None
     unset: Annotated[list[Literal["assignee", "snoozed_until"]], Field(max_length=2)] = Field(
         default_factory=list
     )

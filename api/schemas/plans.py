@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
 from actions.model import Action, ItemState, Kind, Part, Plan, PlanState, exit_code
 from api.deciding import answers
-from api.schemas.base import AT, Answered, ExactId, Given, Moment, Words, example
+from api.schemas.base import AT, Answered, ExactId, Given, GivenMoment, Moment, Words, example
 
 MOST_NAMED = 50_000
 """Organizations that one request may name; a cluster or a query may stand for more."""
@@ -25,7 +25,6 @@ EntityType = Literal["domain", "bin", "network", "phone_range", "tls_fingerprint
 
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_:.-]{1,80}$")]
-Since = Annotated[AwareDatetime, Field(strict=False, description="RFC 3339 with its zone.", examples=[AT])]
 Cause = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Scalar = str | int | float | bool
 
@@ -327,5 +326,5 @@ class Because(Given):
         )
     )
     because: Cause
-    since: Since | None = None
+    since: GivenMoment | None = None
     reason: Words

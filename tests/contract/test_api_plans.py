@@ -207,6 +207,35 @@ def test_a_token_repeats_itself_without_doing_it_twice(served: Served) -> None:
         ok(script.post(at, json={"reason": "x"}, headers={"Idempotency-Key": str(uuid4())}))
 
 
+@pytest.mark.parametrize("key", ["", "two words", "caf\u00e9", "k" * 256, "tab\there"])
+def test_a_key_that_the_description_denies_is_refused(served: Served, key: str) -> None:
+    with served.client("operator") as script:
+        path, body = "/v1/halt", {"reason": "our own"}
+        answer = script.post(path, json=body, headers={b"Idempotency-Key": key.encode("latin-1")})
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        1.5e-185,
+        1_790_000_000,
+        "1790000000",
+        "2026-12-01",
+        "2026-12-01T12:00:00",
+        "2026-12-01T12:00Z",
+        "9999-12-31T23:59:59-23:59",
+        True,
+    ],
+)
+def test_only_a_moment_with_its_zone_is_a_moment(ada: httpx.Client, moment: Any) -> None:
+    for path, body in (
+        ("/v1/protections", {"org_id": "org_1", "reason": "ours", "ends_at": moment}),
+        ("/v1/undo", {"because": "signal:shared_device", "reason": "ours", "since": moment}),
+    ):
+        assert ada.post(path, json=body).status_code == 422, path
+
+
 def test_an_answer_outlives_the_process_that_gave_it(served: Served) -> None:
     key = {"Idempotency-Key": str(uuid4())}
     with served.client("operator") as script:
