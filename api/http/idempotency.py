@@ -70,7 +70,9 @@ async def once(
             )
         return await run()
     if not re.fullmatch(KEY, key):
-        raise Problem("bad_request", "the Idempotency-Key is empty, too long or not visible ASCII", "Use a UUID.")
+        raise Problem(
+            "bad_request", "the Idempotency-Key is empty, too long or not visible ASCII", "Use a UUID."
+        )
     asked = request.url.path.encode() + b"\0" + await request.body()
     where = f"{request.method} {route} {request.url.query}"
     found = await run_in_threadpool(replies.begin, principal, where, key, asked)
